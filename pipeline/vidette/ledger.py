@@ -1,0 +1,150 @@
+"""The counts and stage times: the only place where numbers are kept.
+
+Every decoded frame ends in exactly one column: `results`, `dropped[reason]`, `failed[reason]` or `in_flight`.
+"""
+
+import math
+import time
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import Any
+
+from vidette.result import StageTimes
+
+_BUCKETS_PER_OCTAVE = 8
+
+
+class Histogram:
+    """Durations in logarithmic buckets (9 % wide, from 1 microsecond): constant memory for runs of months."""
+
+    __slots__ = ("_counts",)
+
+    def __init__(self) -> None:
+        self._counts: Counter[int] = Counter()
+
+    def add(self, seconds: float) -> None:
+        """Count one duration."""
+        self._counts[int(math.log2(max(seconds, 1e-6) * 1e6) * _BUCKETS_PER_OCTAVE)] += 1
+
+    def quantile(self, share: float) -> float | None:
+        """The upper edge, in seconds, of the bucket that holds the given share (0..1); None when empty."""
+        total = sum(self._counts.values())
+        seen = 0
+        for bucket in sorted(self._counts):
+            seen += self._counts[bucket]
+            if seen >= share * total:
+                return float(2 ** ((bucket + 1) / _BUCKETS_PER_OCTAVE)) / 1e6
+        return None
+
+
+class StreamLedger:
+    """One stream's numbers.
+
+    Each field has one writer at a time: `decoded`, `unreadable` and `dropped` the decoding thread or, after it has
+    ended, the engine; the rest whoever holds the exit of the stream.
+    """
+
+    def __init__(self, stream: str, model: str) -> None:
+        self.stream = stream
+        self.model = model
+        self.decoded = 0
+        self.inferred = 0
+        self.results = 0
+        self.objects = 0
+        self.cut = 0
+        self.dropped: Counter[str] = Counter()
+        self.failed: Counter[str] = Counter()
+        self.unreadable: Counter[str] = Counter()
+        self.error: str | None = None
+        self.latency = Histogram()
+        self.stages = StageTimes()
+        self.batch_sum = 0
+        self.started: float | None = None
+        self.ended: float | None = None
+        self.expected: int | None = None
+
+    @property
+    def in_flight(self) -> int:
+        """Decoded frames that have not ended yet."""
+        return self.decoded - self.results - self.dropped.total() - self.failed.total()
+
+    def add_result(self, stages: StageTimes, batch: int, objects: int, cut: int, latency: float) -> None:
+        """Count a frame that came out."""
+        self.inferred += 1
+        self.results += 1
+        self.objects += objects
+        self.cut += cut
+        self.batch_sum += batch
+        total = self.stages
+        total.decode += stages.decode
+        total.queue += stages.queue
+        total.scale += stages.scale
+        total.run += stages.run
+        total.postprocess += stages.postprocess
+        self.latency.add(latency)
+
+    @property
+    def complete(self) -> bool:
+        """Whether every decoded frame became a result and nothing was unreadable."""
+        return self.error is None and self.decoded == self.results and not self.unreadable
+
+    def report(self) -> dict[str, Any]:
+        """Plain values for JSON; durations in seconds, stage times in milliseconds per result."""
+        end = self.ended if self.ended is not None else time.monotonic()
+        wall = end - self.started if self.started is not None else 0.0
+        count = max(1, self.results)
+        stages = self.stages
+        return {
+            "stream": self.stream,
+            "model": self.model,
+            "decoded": self.decoded,
+            "inferred": self.inferred,
+            "results": self.results,
+            "dropped": dict(self.dropped),
+            "failed": dict(self.failed),
+            "unreadable": dict(self.unreadable),
+            "in_flight": self.in_flight,
+            "objects": self.objects,
+            "candidates_cut": self.cut,
+            "error": self.error,
+            "wall_s": round(wall, 3),
+            "fps": round(self.results / wall, 2) if wall > 0 else None,
+            "mean_batch": round(self.batch_sum / count, 2) if self.results else None,
+            "latency_p50_ms": _ms(self.latency.quantile(0.5)),
+            "latency_p99_ms": _ms(self.latency.quantile(0.99)),
+            "stages_ms": {
+                name: round(getattr(stages, name) / count * 1e3, 3)
+                for name in ("decode", "queue", "scale", "run", "postprocess")
+            },
+        }
+
+
+@dataclass(slots=True)
+class SinkLedger:
+    """One sink's numbers: handed = written + lost + waiting."""
+
+    sink: str
+    handed: int = 0
+    written: int = 0
+    lost: Counter[str] = field(default_factory=Counter)
+    error: str | None = None
+
+    @property
+    def waiting(self) -> int:
+        """Results in its queue."""
+        return self.handed - self.written - self.lost.total()
+
+    def report(self) -> dict[str, Any]:
+        """Plain values for JSON."""
+        return {
+            "sink": self.sink,
+            "handed": self.handed,
+            "written": self.written,
+            "lost": dict(self.lost),
+            "waiting": self.waiting,
+            "error": self.error,
+        }
+
+
+def _ms(seconds: float | None) -> float | None:
+    return None if seconds is None else round(seconds * 1e3, 2)

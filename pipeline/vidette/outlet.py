@@ -1,0 +1,170 @@
+"""The queue before a sink, and the one thread that works it off.
+
+`put` never blocks: a slow or hanging sink costs no frame. A lossless stream asks `has_room` before it decodes on, so
+that a slow disk holds the decoder back instead of filling memory; when a sink makes no progress for `STALL_S` it is
+declared stalled, holds nobody any more, and what it does not take is counted as lost.
+"""
+
+import logging
+import threading
+import time
+from collections import deque
+
+from vidette.errors import SinkError
+from vidette.ledger import SinkLedger
+from vidette.result import Result
+from vidette.sink import RunFacts, Sink
+
+log = logging.getLogger("vidette.sink")
+
+STALL_S = 10.0
+_CAPACITY = {False: 1024, True: 8}  # results; those with pictures pin 1.4 MB (720p) each
+
+
+class Outlet:
+    """One sink, its queue and its thread."""
+
+    def __init__(self, sink: Sink) -> None:
+        self.sink = sink
+        self.ledger = SinkLedger(sink.name)
+        self.needs_picture = sink.needs_picture
+        self._capacity = _CAPACITY[sink.needs_picture]
+        self._queue: deque[Result] = deque()
+        self._lock = threading.Lock()
+        self._work = threading.Condition(self._lock)
+        self._room = threading.Condition(self._lock)
+        self._progress = time.monotonic()
+        self._idle = True
+        self._closing = False
+        self._stalled = False
+        self._dead = False
+        self._thread = threading.Thread(target=self._run, name=f"vidette:sink:{sink.name}", daemon=True)
+        self._opened = threading.Event()
+        self._facts = RunFacts()
+        self._open_error: Exception | None = None
+
+    def start(self, facts: RunFacts) -> None:
+        """Open the sink in its own thread and wait for it. Raises SinkError when it cannot be opened in time."""
+        self._facts = facts
+        self._thread.start()
+        if not self._opened.wait(STALL_S):
+            raise SinkError(f"{self.sink.name}: did not open within {STALL_S:.0f} s")
+        if self._open_error is not None:
+            raise self._open_error
+
+    def put(self, result: Result) -> None:
+        """Queue one result; never blocks. A full queue loses its oldest (`newest`) or this one (`every`)."""
+        with self._lock:
+            self.ledger.handed += 1
+            if self._dead or self._closing:
+                self.ledger.lost["closed"] += 1
+                return
+            if len(self._queue) >= 2 * self._capacity or (self._stalled and len(self._queue) >= self._capacity):
+                if self.sink.delivery == "every":
+                    self.ledger.lost["stalled"] += 1
+                    return
+                self._queue.popleft()
+                self.ledger.lost["full"] += 1
+            self._queue.append(result)
+            if self._idle:
+                self._idle = False
+                self._work.notify()
+
+    def wait_for_room(self, timeout: float) -> bool:
+        """Whether a lossless stream may decode on; waits up to `timeout` for it.
+
+        True at once for sinks that take only the newest, and for stalled or dead ones.
+        """
+        if len(self._queue) < self._capacity or self.sink.delivery == "newest":
+            return True
+        with self._lock:
+            if self._dead or self._stalled:
+                return True
+            if len(self._queue) >= self._capacity:
+                self._room.wait(timeout)
+            if time.monotonic() - self._progress > STALL_S and not self._stalled:
+                self._stalled = True
+                self._report(f"{self.sink.name}: took nothing for {STALL_S:.0f} s; its results are lost until it does")
+            return self._stalled or len(self._queue) < self._capacity
+
+    def stop(self) -> None:
+        """No more results come; the thread ends after what waits."""
+        with self._lock:
+            self._closing = True
+            self._work.notify()
+
+    def join(self, deadline: float | None) -> bool:
+        """Wait until all is written and the sink closed; gives up at `deadline` (monotonic) or when it stalls.
+
+        What then still waits is counted as lost. Returns whether the sink ended by itself.
+        """
+        while self._thread.is_alive():
+            left = STALL_S if deadline is None else deadline - time.monotonic()
+            before = self._progress
+            self._thread.join(max(0.0, min(left, 0.5 if deadline is None else left)))
+            now = time.monotonic()
+            stalled = deadline is None and self._progress == before and now - self._progress > STALL_S
+            if self._thread.is_alive() and (stalled or (deadline is not None and now >= deadline)):
+                with self._lock:
+                    self._dead = True
+                    self.ledger.lost["hung"] += self.ledger.waiting
+                    self._queue.clear()
+                    self._report(f"{self.sink.name}: did not finish in time; its last results are lost")
+                return False
+        return True
+
+    def _run(self) -> None:
+        try:
+            self.sink.open(self._facts)
+        except Exception as error:  # noqa: BLE001 - a third party's sink: whatever it raises belongs to the run
+            self._open_error = error if isinstance(error, SinkError) else SinkError(f"{self.sink.name}: {error!r}")
+            self._dead = True
+            self._opened.set()
+            return
+        self._opened.set()
+        while True:
+            with self._lock:
+                while not self._queue and not self._closing:
+                    self._idle = True
+                    self._work.wait()
+                self._idle = False
+                if not self._queue or self._dead:
+                    break
+                batch = list(self._queue) if not self.needs_picture else [self._queue[0]]
+            for result in batch:
+                self._write(result)
+                if self._dead:
+                    break
+        try:
+            self.sink.close()
+        except Exception as error:  # noqa: BLE001 - as above
+            with self._lock:
+                self._report(str(error) if isinstance(error, SinkError) else f"{self.sink.name}: {error!r}")
+
+    def _write(self, result: Result) -> None:
+        reason = None
+        try:
+            self.sink.write(result)
+        except SinkError as error:
+            reason, text = "failed", str(error)
+        except Exception as error:  # noqa: BLE001 - a bug of one sink must not cost the others anything
+            reason, text = "failed", f"{self.sink.name}: {error!r}"
+        with self._lock:
+            self._progress = time.monotonic()
+            self._stalled = False
+            if self._dead:
+                return
+            if self._queue and self._queue[0] is result:
+                self._queue.popleft()
+            if reason is None:
+                self.ledger.written += 1
+            else:
+                self.ledger.lost[reason] += 1
+                self._report(text)
+            if len(self._queue) <= self._capacity // 2:
+                self._room.notify_all()
+
+    def _report(self, text: str) -> None:
+        if self.ledger.error is None:
+            log.error("%s", text)
+        self.ledger.error = text

@@ -1,0 +1,140 @@
+"""What runs a graph. The engine knows these types and nothing of ONNX, OpenVINO or CUDA."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from vidette.families.base import Preprocess, Signature
+
+PlanMode = Literal["latency", "throughput"]
+Outputs = Sequence[npt.NDArray[Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class ModelFile:
+    """A model on disk and what its file and family say of it."""
+
+    id: str
+    path: Path
+    signature: Signature
+    preprocess: Preprocess
+    dynamic: bool = False  # fixed sizes in the file are to be opened (families/base.py)
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What the user asked of a runtime; None leaves it to the plan."""
+
+    device: str = "auto"  # auto | cpu | cuda | cuda:1
+    precision: str = "auto"  # auto | f32 | bf16 | f16
+    mode: PlanMode = "throughput"
+    cores: int = 1  # the thread budget: affinity and container quota
+    max_batch: int | None = None
+    options: Mapping[str, Any] = field(default_factory=dict)  # passed to the runtime as they are
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """How a model will run on a device: a pure value, made without opening anything.
+
+    callers      threads that prepare, run and decode
+    permits      runs that may be under way at once (on a GPU 1: the others prepare and decode meanwhile)
+    threads      compute threads of one run
+    ladder       batch sizes that exist, ascending; a batch of 5 on (1, 2, 4, 8) runs as 8
+    options      what is handed to the library
+    why          one line: what decided
+    """
+
+    runtime: str
+    device: str
+    precision: str
+    mode: PlanMode
+    callers: int
+    permits: int
+    threads: int
+    ladder: tuple[int, ...]
+    options: Mapping[str, Any]
+    why: str
+
+    def bucket(self, count: int) -> int:
+        """The smallest batch size that holds `count` pictures."""
+        return next(size for size in self.ladder if size >= count)
+
+
+class Buffer(Protocol):
+    """Input memory of one batch, owned by one caller and reused; nothing of it may escape."""
+
+    slots: npt.NDArray[Any]
+    """(batch, 3, height, width) or (batch, height, width, 3), of the model's dtype; pictures are written here."""
+
+    padded: list[object]
+    """Per slot the Letterbox whose padding bars it holds (they are constant: written once)."""
+
+
+class Session(Protocol):
+    """An open model. Methods may be called from several threads, each with a buffer of its own."""
+
+    plan: Plan
+    """What really runs: precision and device as the library reports them."""
+
+    def buffer(self, shape: tuple[int, int]) -> Buffer:
+        """Input memory for the largest batch at (height, width). Raises ModelError when the model cannot run at it."""
+        ...
+
+    def run(self, buffer: Buffer, count: int) -> Outputs:
+        """Run the first `count` slots. Arrays (count or more, ...) valid until the buffer's next run.
+
+        Raises ModelError; with `stop()` called meanwhile it may end early.
+        """
+        ...
+
+    def stop(self) -> None:
+        """End runs under way as soon as possible (shutdown)."""
+        ...
+
+    def close(self) -> None:
+        """Release memory; no run may be under way."""
+        ...
+
+
+class Runtime(Protocol):
+    """One file, one table line in `runtimes/__init__.py`."""
+
+    name: str
+
+    def available(self) -> str | None:
+        """None when it can be used here, else one line that says what is missing and what to install."""
+        ...
+
+    def plan(self, model: ModelFile, wish: Wish) -> Plan:
+        """Decide callers, threads and options; opens nothing. Raises ModelError for a wish it cannot grant."""
+        ...
+
+    def open(self, model: ModelFile, plan: Plan) -> Session:
+        """Load. Raises ModelError when the file is broken or the wanted device is not the one that came up."""
+        ...
+
+
+class ArrayBuffer:
+    """A buffer in plain numpy memory, filled with the padding value at first use of a slot."""
+
+    __slots__ = ("padded", "slots")
+
+    def __init__(self, slots: npt.NDArray[Any]) -> None:
+        self.slots = slots
+        self.padded: list[object] = [None] * len(slots)
+
+
+def slot_shape(preprocess: Preprocess, batch: int, shape: tuple[int, int]) -> tuple[int, int, int, int]:
+    """The input tensor's shape for `batch` pictures of (height, width)."""
+    height, width = shape
+    return (batch, 3, height, width) if preprocess.layout == "nchw" else (batch, height, width, 3)
+
+
+def slot_dtype(preprocess: Preprocess) -> np.dtype[Any]:
+    """The input tensor's numpy type."""
+    return np.dtype(preprocess.dtype)

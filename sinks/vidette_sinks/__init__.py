@@ -1,0 +1,1 @@
+"""Receivers of results, found by the pipeline through the entry-point group `vidette.sinks`."""
