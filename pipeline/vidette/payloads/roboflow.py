@@ -1,0 +1,42 @@
+"""Roboflow's prediction dictionaries: boxes by centre and size, in pixels of the source picture.
+
+Fields as in the answers of Roboflow's hosted API and its open inference server, `detection_id` left to whoever
+answers a request. Numbers are not rounded, and so are those of the server.
+"""
+
+from math import isfinite
+from typing import Any
+
+from vidette.detections import Detections, class_name
+
+
+def rows(predictions: Detections) -> list[dict[str, Any]]:
+    """One dictionary per object: x, y (centre), width, height, confidence, class, class_id.
+
+    Models with keypoints add `keypoints`: x, y, confidence, class_id (index in the skeleton), class and class_name
+    (equal: the server writes the first, the hosted documents the second). Points that are not finite are left out;
+    the others keep their class_id.
+    """
+    labels = predictions.labels
+    objects = [
+        {
+            "x": (x1 + x2) / 2,
+            "y": (y1 + y2) / 2,
+            "width": x2 - x1,
+            "height": y2 - y1,
+            "confidence": confidence,
+            "class": class_name(labels, class_id),
+            "class_id": class_id,
+        }
+        for (x1, y1, x2, y2), confidence, class_id in zip(
+            predictions.xyxy.tolist(), predictions.confidence.tolist(), predictions.class_id.tolist(), strict=True
+        )
+    ]
+    if predictions.keypoints is not None:
+        for row, points in zip(objects, predictions.keypoints.tolist(), strict=True):
+            row["keypoints"] = [
+                {"x": x, "y": y, "confidence": seen, "class_id": i, "class": str(i), "class_name": str(i)}
+                for i, (x, y, seen) in enumerate(points)
+                if isfinite(x) and isfinite(y) and isfinite(seen)
+            ]
+    return objects

@@ -1,0 +1,43 @@
+"""Ultralytics' rows: boxes by corners, in pixels of the source picture, numbers rounded to 5 decimals.
+
+Fields as in `Results.summary()` and in the answers of Ultralytics' hosted inference.
+"""
+
+from math import isfinite
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from vidette.detections import Detections, class_name
+
+
+def _rounded(array: npt.NDArray[np.float32]) -> Any:
+    # in float64, because in float32 the rounded number has no short decimal form; all at once, because
+    # Python's round() per number costs four times as much as the whole row
+    return np.round(array.astype(np.float64), 5).tolist()
+
+
+def rows(predictions: Detections) -> list[dict[str, Any]]:
+    """One dictionary per object: name, class, confidence, box {x1, y1, x2, y2}.
+
+    Models with keypoints add `keypoints`: lists x, y and visible (the confidence, 0..1), one entry per point of the
+    skeleton; a number that is not finite is None, which JSON can carry.
+    """
+    labels = predictions.labels
+    objects: list[dict[str, Any]] = [
+        {
+            "name": class_name(labels, class_id),
+            "class": class_id,
+            "confidence": confidence,
+            "box": {"x1": x1, "y1": y1, "x2": x2, "y2": y2},
+        }
+        for (x1, y1, x2, y2), confidence, class_id in zip(
+            _rounded(predictions.xyxy), _rounded(predictions.confidence), predictions.class_id.tolist(), strict=True
+        )
+    ]
+    if predictions.keypoints is not None:
+        for row, columns in zip(objects, _rounded(predictions.keypoints.transpose(0, 2, 1)), strict=True):
+            x, y, visible = ([v if isfinite(v) else None for v in column] for column in columns)
+            row["keypoints"] = {"x": x, "y": y, "visible": visible}
+    return objects
