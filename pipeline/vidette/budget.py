@@ -1,0 +1,58 @@
+"""How many cores this process may use: what every plan of threads starts from."""
+
+import math
+import os
+from pathlib import Path
+
+
+def cores(cgroups: Path = Path("/sys/fs/cgroup"), membership: Path = Path("/proc/self/cgroup")) -> int:
+    """Cores by CPU affinity and by the container's quota (cgroup v2 or v1), rounded up, at least 1.
+
+    A container limited to 1.5 CPUs on a 64-core host may keep 2 threads busy; pools sized from the host would only
+    be throttled. Every group from the process's own up to the root can limit it: the tightest counts.
+    """
+    affinity = len(os.sched_getaffinity(0))
+    quotas = [math.ceil(quota) for quota in _quotas(cgroups, membership)]
+    return max(1, min([affinity, *quotas]))
+
+
+def _quotas(cgroups: Path, membership: Path) -> list[float]:
+    """CPUs granted by each group that limits this process. Files: https://docs.kernel.org/admin-guide/cgroup-v2.html
+    (`cpu.max`) and https://docs.kernel.org/scheduler/sched-bwc.html (`cpu.cfs_quota_us`, v1).
+    """
+    quotas = []
+    for line in _read(membership).splitlines():
+        hierarchy, controllers, group = line.split(":", 2)
+        if hierarchy == "0":  # v2
+            mounts = [cgroups, cgroups / "unified"]
+        elif "cpu" in controllers.split(","):
+            mounts = [cgroups / "cpu", cgroups / controllers]
+        else:
+            continue
+        for mount in mounts:
+            # In a container the mount may already be the process's own group although the path names the host's.
+            path = Path(group)
+            for folder in [path, *path.parents]:
+                quota = _quota(mount / str(folder).lstrip("/"))
+                if quota:
+                    quotas.append(quota)
+    return quotas
+
+
+def _quota(group: Path) -> float | None:
+    words = _read(group / "cpu.max").split() or [
+        *_read(group / "cpu.cfs_quota_us").split(),
+        *_read(group / "cpu.cfs_period_us").split(),
+    ]
+    try:
+        quota, period = (int(word) for word in words)
+    except ValueError:  # "max 100000", or no such file
+        return None
+    return quota / period if quota > 0 and period > 0 else None  # v1 says -1 for "no limit"
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text(encoding="ascii")
+    except (OSError, UnicodeDecodeError):
+        return ""
