@@ -43,7 +43,11 @@ def machine() -> dict[str, Any]:
 def commit() -> str:
     """The commit that was measured; `+` behind it when the working tree differs."""
     head = _git("rev-parse", "--short=12", "HEAD")
-    return f"{head}+" if head and _git("status", "--porcelain", "--untracked-files=no", "--", "pipeline", "sinks") else head
+    return (
+        f"{head}+"
+        if head and _git("status", "--porcelain", "--untracked-files=no", "--", "pipeline", "sinks")
+        else head
+    )
 
 
 def save(name: str, data: dict[str, Any]) -> Path:
