@@ -1,0 +1,61 @@
+"""JSON Lines: one record per frame and line."""
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+from pydantic import BaseModel, ConfigDict, Field
+from vidette.payloads import payload
+from vidette.payloads.record import record_json
+from vidette.result import Result
+from vidette.sink import Delivery, RunFacts
+
+from vidette_sinks._files import LineFile, refuse_inputs
+from vidette_sinks._settings import DEFAULT_FORMAT, Format, parsed
+
+
+class JsonlSettings(BaseModel):
+    """A file of JSON records, one per frame, also for frames without objects; several streams share it."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    path: str = Field(min_length=1, description="The file; its folder must exist.")
+    append: bool = Field(False, description="Keep what is in the file already and write behind it.")
+    format: Format = DEFAULT_FORMAT
+
+
+class JsonlSink:
+    """Writes each record with one system call: whoever follows the file sees whole lines, also after a crash."""
+
+    Settings = JsonlSettings
+    suffixes: ClassVar[tuple[str, ...]] = (".jsonl", ".ndjson")
+    schemes: ClassVar[tuple[str, ...]] = ()
+    needs_picture: ClassVar[bool] = False
+    delivery: ClassVar[Delivery] = "every"
+
+    def __init__(self, settings: JsonlSettings) -> None:
+        self.name = settings.path
+        self._settings = settings
+        self._payload = payload(settings.format)
+        self._file: LineFile
+
+    @classmethod
+    def from_target(cls, target: str) -> JsonlSettings:
+        """Settings for a path."""
+        return parsed(JsonlSettings, target, path=target)
+
+    def paths(self) -> Sequence[str]:
+        """The one file."""
+        return [self._settings.path]
+
+    def open(self, run: RunFacts) -> None:
+        """Make or empty the file. Raises SinkError."""
+        refuse_inputs(self.paths(), run)
+        self._file = LineFile.open(self._settings.path, self._settings.append)
+
+    def write(self, result: Result) -> None:
+        """Append one line. Raises SinkError."""
+        self._file.write(record_json(result, self._payload) + b"\n")
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
