@@ -123,7 +123,9 @@ class Batcher(Generic[T]):
         deadline = batch[0].queued_at + self.max_delay
         if now >= deadline:
             return 0.0
-        due = [at for feed in self.feeds if not len(feed.ring) and (at := feed.next_due()) is not None and at <= deadline]
+        due = [
+            at for feed in self.feeds if not len(feed.ring) and (at := feed.next_due()) is not None and at <= deadline
+        ]
         return max(0.0, min(deadline, max(due)) - now) if due else 0.0
 
     def _line_up(self, feed: Feed[T]) -> None:

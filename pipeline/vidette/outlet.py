@@ -1,7 +1,7 @@
 """The queue before a sink, and the one thread that works it off.
 
 `put` never blocks: a slow or hanging sink costs no frame. A lossless stream asks `has_room` before it decodes on, so
-that a slow disk holds the decoder back instead of filling memory; when a sink makes no progress for `STALL_S` it is
+that a slow disk holds the decoder back instead of filling memory; when a sink makes no progress for `stall_s` it is
 declared stalled, holds nobody any more, and what it does not take is counted as lost.
 """
 
@@ -11,20 +11,23 @@ import time
 from collections import deque
 
 from vidette.errors import SinkError
+from vidette.job import SinkRequest
 from vidette.ledger import SinkLedger
 from vidette.result import Result
-from vidette.sink import RunFacts, Sink
+from vidette.sink import RunFacts
 
 log = logging.getLogger("vidette.sink")
 
-STALL_S = 10.0
+_OPEN_S = 15.0
 _CAPACITY = {False: 1024, True: 8}  # results; those with pictures pin 1.4 MB (720p) each
 
 
 class Outlet:
     """One sink, its queue and its thread."""
 
-    def __init__(self, sink: Sink) -> None:
+    def __init__(self, request: SinkRequest) -> None:
+        sink = request.sink
+        self.request = request
         self.sink = sink
         self.ledger = SinkLedger(sink.name)
         self.needs_picture = sink.needs_picture
@@ -47,8 +50,8 @@ class Outlet:
         """Open the sink in its own thread and wait for it. Raises SinkError when it cannot be opened in time."""
         self._facts = facts
         self._thread.start()
-        if not self._opened.wait(STALL_S):
-            raise SinkError(f"{self.sink.name}: did not open within {STALL_S:.0f} s")
+        if not self._opened.wait(_OPEN_S):
+            raise SinkError(f"{self.sink.name}: did not open within {_OPEN_S:.0f} s")
         if self._open_error is not None:
             raise self._open_error
 
@@ -82,14 +85,17 @@ class Outlet:
                 return True
             if len(self._queue) >= self._capacity:
                 self._room.wait(timeout)
-            if time.monotonic() - self._progress > STALL_S and not self._stalled:
+            if time.monotonic() - self._progress > self.request.stall_s and not self._stalled:
                 self._stalled = True
-                self._report(f"{self.sink.name}: took nothing for {STALL_S:.0f} s; its results are lost until it does")
+                self._report(
+                    f"{self.sink.name}: took nothing for {self.request.stall_s:.0f} s; its results are lost until it does"
+                )
             return self._stalled or len(self._queue) < self._capacity
 
     def stop(self) -> None:
         """No more results come; the thread ends after what waits."""
         with self._lock:
+            self._progress = max(self._progress, time.monotonic())
             self._closing = True
             self._work.notify()
 
@@ -99,11 +105,9 @@ class Outlet:
         What then still waits is counted as lost. Returns whether the sink ended by itself.
         """
         while self._thread.is_alive():
-            left = STALL_S if deadline is None else deadline - time.monotonic()
-            before = self._progress
-            self._thread.join(max(0.0, min(left, 0.5 if deadline is None else left)))
+            self._thread.join(0.5 if deadline is None else max(0.0, deadline - time.monotonic()))
             now = time.monotonic()
-            stalled = deadline is None and self._progress == before and now - self._progress > STALL_S
+            stalled = deadline is None and now - self._progress > self.request.stall_s
             if self._thread.is_alive() and (stalled or (deadline is not None and now >= deadline)):
                 with self._lock:
                     self._dead = True

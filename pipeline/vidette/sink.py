@@ -55,8 +55,13 @@ class Sink(Protocol):
     schemes: ClassVar[tuple[str, ...]]
     """URL schemes that mean this sink on the command line (`mqtt`)."""
 
-    needs_picture: ClassVar[bool]
-    """Whether `result.picture` must be there (it pins the decoder's memory until the sink is done)."""
+    @property
+    def needs_picture(self) -> bool:
+        """Whether `result.picture` must be there (it pins the decoder's memory until the sink is done).
+
+        A class attribute will do.
+        """
+        ...
 
     delivery: ClassVar[Delivery]
     """What happens when this sink is slower than the streams."""
@@ -113,4 +118,6 @@ def sink_for_target(target: str) -> tuple[type[Sink], BaseModel]:
             return cls, cls.from_target(target)
     known = sorted(f"{s}://" for c in sink_types().values() for s in c.schemes)
     known += sorted(s for c in sink_types().values() for s in c.suffixes)
-    raise ConfigError(f"--sink {target}: no sink takes this; known endings and schemes: {' '.join(known)}, and - for stdout")
+    raise ConfigError(
+        f"--sink {target}: no sink takes this; known endings and schemes: {' '.join(known)}, and - for stdout"
+    )

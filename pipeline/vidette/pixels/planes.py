@@ -50,9 +50,7 @@ def _make_matrix(colorspace: int, bits: int, full: bool) -> F32:
     rv = 2 * (1 - kr) * chroma_gain
     bu = 2 * (1 - kb) * chroma_gain
     kg = 1 - kr - kb
-    return np.array(
-        [0 if full else 16 * unit, luma_gain, 128 * unit, rv, bu * kb / kg, rv * kr / kg, bu], np.float32
-    )
+    return np.array([0 if full else 16 * unit, luma_gain, 128 * unit, rv, bu * kb / kg, rv * kr / kg, bu], np.float32)
 
 
 def plane(frame: av.VideoFrame, index: int, layout: PlaneLayout) -> npt.NDArray[np.uint8] | npt.NDArray[np.uint16]:

@@ -100,17 +100,13 @@ class SlotWriter:
         matrix = colour_matrix(frame, layout)
         to_input(luma, cb, cr, target, letterbox.top, letterbox.left, self._red, matrix, self._scale, self._store_bias)
 
-    def _scaled(
-        self, source: npt.NDArray[Any], size: tuple[int, int], name: str, rotation: int
-    ) -> npt.NDArray[Any]:
+    def _scaled(self, source: npt.NDArray[Any], size: tuple[int, int], name: str, rotation: int) -> npt.NDArray[Any]:
         if (source.shape[1], source.shape[0]) != size:
             memory = self._memory(name, (size[1], size[0], *source.shape[2:]), source.dtype)
             source = cv2.resize(source, size, dst=memory, interpolation=cv2.INTER_LINEAR)
         return rotate(source, rotation)
 
-    def _memory(
-        self, name: str, shape: tuple[int, ...], dtype: Any, fill: int | None = None
-    ) -> npt.NDArray[Any]:
+    def _memory(self, name: str, shape: tuple[int, ...], dtype: Any, fill: int | None = None) -> npt.NDArray[Any]:
         """Scratch of this writer by name and shape; a stream that changes size replaces it."""
         held = self._scratch.get(name)
         if held is None or held.shape != shape or held.dtype != dtype:

@@ -1,0 +1,5 @@
+"""`python -m vidette`."""
+
+from vidette.cli import main
+
+raise SystemExit(main())

@@ -1,0 +1,96 @@
+"""The options of `run` and `bench` that say what runs and how; they mean what the fields of a site file mean."""
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+
+from vidette.config import ModelConfig, default_model, find_sources, one_model_job
+from vidette.errors import ConfigError
+from vidette.job import Job, SinkRequest
+from vidette.payloads import names as payload_names
+from vidette.sink import sink_for_target, sink_type
+
+_MODEL_FIELDS = (
+    "device", "runtime", "precision", "plan", "input", "scaling", "max_batch", "max_delay", "confidence", "iou",
+    "agnostic", "classes", "max_detections",
+)  # fmt: skip
+
+
+def add_model_options(parser: argparse.ArgumentParser) -> None:
+    """`--model` and how it runs."""
+    described = {name: field.description for name, field in ModelConfig.model_fields.items()}
+    group = parser.add_argument_group("model")
+    group.add_argument("--model", metavar="FILE|NAME", help=f"{described['path']}; default: faces, if installed")
+    group.add_argument("--confidence", type=float, metavar="C", help=described["confidence"])
+    group.add_argument("--iou", type=float, metavar="I", help=described["iou"])
+    group.add_argument("--classes", metavar="A,B", help="names or numbers of classes to keep, separated by commas")
+    group.add_argument("--agnostic", action="store_const", const=True, help=described["agnostic"])
+    group.add_argument("--max-detections", type=int, metavar="N", help=described["max_detections"])
+    group = parser.add_argument_group("how it runs")
+    group.add_argument("--device", help=described["device"])
+    group.add_argument("--runtime", help=described["runtime"])
+    group.add_argument("--precision", help=described["precision"])
+    group.add_argument("--input", metavar="WxH", help=described["input"])
+    group.add_argument("--scaling", help=described["scaling"])
+    group.add_argument("--plan", help=described["plan"])
+    group.add_argument("--max-batch", type=int, metavar="N", help=described["max_batch"])
+    group.add_argument("--max-delay", metavar="TIME", help=f"{described['max_delay']}, for example 5ms")
+
+
+def model_config(args: argparse.Namespace) -> ModelConfig:
+    """The model that the options describe. Raises ConfigError naming the option."""
+    fields: dict[str, Any] = {"path": args.model or default_model()}
+    fields |= {name: value for name in _MODEL_FIELDS if (value := getattr(args, name)) is not None}
+    if isinstance(fields.get("classes"), str):
+        fields["classes"] = [name.strip() for name in fields["classes"].split(",") if name.strip()]
+    try:
+        return ModelConfig.model_validate(fields)
+    except ValidationError as error:
+        first = error.errors(include_input=False, include_url=False)[0]
+        option = "--" + str(first["loc"][0]).replace("_", "-")
+        raise ConfigError(f"{option}: {first['msg'].removeprefix('Value error, ')}") from None
+
+
+def job_from_arguments(args: argparse.Namespace) -> Job:
+    """The job that sources and options describe. Raises ConfigError."""
+    sources = find_sources(args.sources)
+    sinks = explicit_sinks(args) if args.sink else beside_sources(sources, args.format)
+    return one_model_job(sources, model_config(args), args.mode, args.fps_limit, sinks)
+
+
+def explicit_sinks(args: argparse.Namespace) -> list[SinkRequest]:
+    """What `--sink` names. Raises ConfigError."""
+    sinks = []
+    for target in args.sink:
+        cls, settings = sink_for_target(target)
+        sinks.append(SinkRequest(cls(_formatted(settings, args.format))))
+    return sinks
+
+
+def _formatted(settings: BaseModel, format: str | None) -> BaseModel:
+    """The settings with `--format`, where the sink writes records at all."""
+    has = format and "format" in type(settings).model_fields
+    return settings.model_copy(update={"format": format}) if has else settings
+
+
+def beside_sources(sources: list[tuple[str, str]], format: str | None) -> list[SinkRequest]:
+    """Without `--sink`: one JSONL file beside each video or folder, in the working directory for anything else."""
+    cls = sink_type("jsonl")
+    sinks: list[SinkRequest] = []
+    seen: set[Path] = set()
+    for id, url in sources:
+        path = Path(url)
+        target = path.with_name(path.stem + ".jsonl") if path.exists() else Path(f"{id}.jsonl")
+        if target in seen:
+            target = path.with_name(path.name + ".jsonl")
+        seen.add(target)
+        settings = _formatted(cls.from_target(str(target)), format)
+        sinks.append(SinkRequest(cls(settings), frozenset([id])))
+    return sinks
+
+
+def add_format_option(parser: argparse.ArgumentParser) -> None:
+    """`--format` of the records."""
+    parser.add_argument("--format", choices=payload_names(), help="how predictions are written; default roboflow")

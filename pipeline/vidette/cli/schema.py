@@ -1,0 +1,17 @@
+"""`vidette schema`: the JSON Schema of site files."""
+
+import argparse
+import json
+
+from vidette.schema import site_schema
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Options of `vidette schema`."""
+    parser.epilog = "example: vidette schema > site.schema.json, then in the site file: # yaml-language-server: $schema=site.schema.json"
+
+
+def call(args: argparse.Namespace) -> int:
+    """Print it."""
+    print(json.dumps(site_schema(), indent=2))
+    return 0

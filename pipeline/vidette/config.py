@@ -1,0 +1,202 @@
+"""A site: models, streams and sinks as a user writes them. Parsed once, then turned into a Job."""
+
+import re
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+
+from vidette import catalogue
+from vidette.errors import ConfigError
+from vidette.job import Job, ModelRequest, SinkRequest, StreamRequest
+from vidette.runtimes import names as runtime_names
+from vidette.sink import sink_type
+from vidette.sources import default_mode, expand
+from vidette.units import Duration
+
+INPUT = re.compile(r"(\d+)x(\d+)")
+
+
+def _input(value: Any) -> Any:
+    if value == "auto" or (isinstance(value, str) and INPUT.fullmatch(value)):
+        return value
+    raise ValueError(f"{value!r} is not an input size; write auto, or WIDTHxHEIGHT like 640x640")
+
+
+def _device(value: Any) -> Any:
+    if isinstance(value, str) and re.fullmatch(r"auto|cpu|cuda(:\d+)?", value):
+        return value
+    raise ValueError(f"{value!r} is not a device; write auto, cpu, cuda or cuda:N")
+
+
+def _runtime(value: Any) -> Any:
+    known = ("auto", *runtime_names())
+    if value in known:
+        return value
+    raise ValueError(f"{value!r} is not a runtime; known: {', '.join(known)}")
+
+
+class _Closed(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+
+class ModelConfig(_Closed):
+    """A model file and how to run it."""
+
+    path: str = Field(description="an ONNX file, or a name of the catalogue that is installed (`vidette models`)")
+    device: Annotated[str, BeforeValidator(_device)] = Field("auto", description="auto, cpu, cuda or cuda:N")
+    runtime: Annotated[str, BeforeValidator(_runtime)] = Field(
+        "auto", description="auto takes OpenVINO where it is installed and the CPU gains by it, else ONNX Runtime"
+    )
+    precision: Literal["auto", "f32", "bf16", "f16"] = Field(
+        "auto", description="auto is the fast one of the device; f32 is exact on every runtime"
+    )
+    plan: Literal["auto", "latency", "throughput"] = Field(
+        "auto", description="throughput: a caller per core; latency: all cores on one picture; auto decides by the load"
+    )
+    input: Annotated[str, BeforeValidator(_input)] = Field(
+        "auto", description="WIDTHxHEIGHT; auto is the file's own size, or the stream's own shape where any is taken"
+    )
+    scaling: Literal["fast", "exact"] = Field(
+        "fast", description="fast scales the decoder's planes; exact goes by way of BGR as OpenCV programs do"
+    )
+    max_batch: int | None = Field(None, ge=1, description="largest batch; default: what the device gains by")
+    max_delay: Duration = Field(
+        Duration("0s"), description="how long a batch may wait for company while the device is free"
+    )
+    confidence: float | None = Field(None, ge=0, lt=1, description="objects score above it; default 0.25, faces 0.5")
+    iou: float | None = Field(
+        None, gt=0, le=1, description="overlap above which the weaker of two boxes goes; default 0.45"
+    )
+    agnostic: bool | None = Field(None, description="suppress across classes too; default false")
+    classes: list[str | int] | None = Field(None, description="names or numbers of classes to keep; default all")
+    max_detections: int | None = Field(None, ge=1, description="objects kept per picture; default 300")
+    options: dict[str, Any] = Field(default_factory=dict, description="passed to the runtime as they are")
+
+    def request(self, id: str, base: Path) -> ModelRequest:
+        """As a plain value; paths are relative to `base`. Raises ConfigError when the model is not there."""
+        size = INPUT.fullmatch(self.input)
+        return ModelRequest(
+            id=id,
+            path=catalogue.locate(self.path, base),
+            device=self.device,
+            runtime=self.runtime,
+            precision=self.precision,
+            plan=self.plan,
+            input=(int(size[1]), int(size[2])) if size else None,
+            scaling=self.scaling,
+            max_batch=self.max_batch,
+            max_delay=float(self.max_delay),
+            confidence=self.confidence,
+            iou=self.iou,
+            agnostic=self.agnostic,
+            classes=None if self.classes is None else tuple(str(name) for name in self.classes),
+            max_detections=self.max_detections,
+            options=self.options,
+        )
+
+
+class StreamConfig(_Closed):
+    """A source and the model that watches it."""
+
+    url: str = Field(description="a file, a folder or glob of pictures, camera:0, rtsp://..., testsrc:, sample:")
+    model: str | None = Field(None, description="id of a model of this file; may be left out when there is one")
+    mode: Literal["auto", "live", "lossless"] = Field(
+        "auto",
+        description="lossless: every frame, in order, the source waits; live: always the newest frame, what is too much is "
+        "dropped and counted; auto is lossless for files and live for cameras and networks",
+    )
+    fps_limit: float | None = Field(None, gt=0, description="at most so many frames per second of media time")
+
+
+class Site(_Closed):
+    """What Vidette runs: models, the streams they watch, and where results go."""
+
+    models: dict[str, ModelConfig] = Field(default_factory=dict, description="models by id")
+    streams: dict[str, StreamConfig] = Field(min_length=1, description="streams by id")
+    sinks: list[dict[str, Any]] = Field(
+        default_factory=list,
+        description="receivers: a type, that type's own fields, and streams: [...] where it should not get all",
+    )
+
+    def job(self, base: Path, sinks: list[SinkRequest]) -> Job:
+        """As plain values. `base` is the folder that relative paths start from. Raises ConfigError."""
+        models = {id: model.request(id, base) for id, model in self.models.items()}
+        streams = []
+        for id, stream in self.streams.items():
+            model = stream.model or next(iter(self.models))
+            url = at_base(stream.url, base)
+            mode = default_mode(url) if stream.mode == "auto" else stream.mode
+            streams.append(StreamRequest(id, url, model, mode, stream.fps_limit))
+        used = {stream.model for stream in streams}
+        refuse_shared_paths(sinks)
+        return Job([model for id, model in models.items() if id in used], streams, sinks)
+
+
+def one_model_job(
+    sources: list[tuple[str, str]], model: ModelConfig, mode: Any, fps_limit: float | None, sinks: list[SinkRequest]
+) -> Job:
+    """The job of a command line or a Python call: every (id, url) is watched by one model. Raises ConfigError."""
+    model_id = catalogue.locate(model.path, Path()).stem
+    streams = {id: StreamConfig(url=url, model=model_id, mode=mode, fps_limit=fps_limit) for id, url in sources}
+    return Site(models={model_id: model}, streams=streams).job(Path(), sinks)
+
+
+def default_model() -> str:
+    """The model that is used when none is named. Raises ConfigError with the command that fetches one."""
+    path = catalogue.default_model()
+    if path is None:
+        raise ConfigError(
+            "no model: name one with --model FILE, or type `vidette models get faces` once for a small face detector"
+        )
+    return str(path)
+
+
+def find_sources(texts: Iterable[str]) -> list[tuple[str, str]]:
+    """(id, url) of all that paths, globs and URLs mean; ids are made to differ: a, a-2, a-3. Raises ConfigError."""
+    taken: set[str] = set()
+    found = []
+    for id, url in (pair for text in texts for pair in expand(text)):
+        name, number = id, 1
+        while name in taken:
+            number += 1
+            name = f"{id}-{number}"
+        taken.add(name)
+        found.append((name, url))
+    return found
+
+
+def at_base(url: str, base: Path) -> str:
+    """A relative path of a site file, seen from the working directory; URLs stay."""
+    scheme = urlsplit(url).scheme
+    if len(scheme) > 1 and not (base / url).exists():
+        return url
+    return str(base / url) if base != Path() else url
+
+
+def make_sink(fields: dict[str, Any], base: Path) -> SinkRequest:
+    """A sink from its fields in a site file. Raises ConfigError or pydantic's ValidationError."""
+    fields = dict(fields)
+    name = fields.pop("type", None)
+    if not isinstance(name, str):
+        raise ConfigError("a sink needs a type, such as jsonl")
+    streams = fields.pop("streams", None)
+    if streams is not None and not (isinstance(streams, list) and all(isinstance(id, str) for id in streams)):
+        raise ConfigError("streams is a list of stream ids")
+    cls = sink_type(name)
+    if isinstance(fields.get("path"), str):
+        fields["path"] = at_base(fields["path"], base)
+    return SinkRequest(cls(cls.Settings.model_validate(fields)), None if streams is None else frozenset(streams))
+
+
+def refuse_shared_paths(sinks: list[SinkRequest]) -> None:
+    """Two sinks on one file would overwrite each other. Raises ConfigError."""
+    seen: set[Path] = set()
+    for request in sinks:
+        for text in request.sink.paths():
+            path = Path(text).resolve()
+            if path in seen:
+                raise ConfigError(f"two sinks write to {text}; give each its own path")
+            seen.add(path)

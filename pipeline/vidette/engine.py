@@ -1,0 +1,207 @@
+"""Wires a job together, owns every thread, and ends in order: decoders, models, sinks."""
+
+import gc
+import logging
+import sys
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+import cv2
+
+from vidette.budget import cores
+from vidette.errors import VidetteError
+from vidette.job import Job, ModelRequest, StreamRequest
+from vidette.lane import Lane
+from vidette.models import Described, describe, load
+from vidette.outlet import Outlet
+from vidette.runtimes.base import PlanMode
+from vidette.sink import RunFacts, StreamFacts
+from vidette.stream import Stream
+from vidette.urls import redact
+
+log = logging.getLogger("vidette.engine")
+
+DRAIN_S = 1.5
+"""What a stop leaves for frames that are decoded already; with closing the files it stays under two seconds."""
+
+
+class Engine:
+    """Runs a job: `start`, `wait`, then `stop`; `report` at any time.
+
+    Raises VidetteError from `start` when a model cannot be loaded or a sink not be opened: nothing runs then.
+    """
+
+    def __init__(self, job: Job) -> None:
+        self.job = job
+        self.lanes: dict[str, Lane] = {}
+        self.streams: list[Stream] = []
+        self.outlets = [Outlet(request) for request in job.sinks]
+        self._started_outlets: list[Outlet] = []
+        self.started: float | None = None
+        self.ended: float | None = None
+        self.interrupted = False
+        self._plan_reasons: dict[str, str] = {}
+        self._stop_requested = threading.Event()
+
+    def start(self) -> None:
+        """Load models, open sinks, start streams."""
+        cv2.setNumThreads(1)  # the callers are the threads; a pool of cv2's own would fight with them
+        sys.setswitchinterval(0.001)  # decoders take the GIL a few times per frame and each time may wait this long
+        described = [(request, describe(request.path)) for request in self.job.models]
+        try:
+            for request, model in described:
+                self.lanes[request.id] = self._open_lane(request, model)
+            labels = {lane.model.id: lane.model.labels for lane in self.lanes.values()}
+            for outlet in self.outlets:
+                streams = [StreamFacts(s.id, redact(s.url)) for s in self.job.streams if outlet.request.takes(s.id)]
+                outlet.start(RunFacts(streams, labels))
+                self._started_outlets.append(outlet)
+        except VidetteError:
+            self._close(time.monotonic() + DRAIN_S)
+            raise
+        per_stream = decoder_threads(len(self.job.streams), cores())
+        for request in self.job.streams:
+            peers = sum(other.model == request.model for other in self.job.streams)
+            outlets = [outlet for outlet in self.outlets if outlet.request.takes(request.id)]
+            self.streams.append(Stream(request, self.lanes[request.model], outlets, per_stream, peers))
+        # What was made so far lives as long as the process: keep it out of every later collection.
+        gc.freeze()
+        self.started = time.monotonic()
+        for lane in self.lanes.values():
+            lane.start()
+        for stream in self.streams:
+            stream.start()
+
+    def wait(self, tick: Callable[[], None] | None = None, every: float = 0.05) -> None:
+        """Until all streams have ended or `request_stop` was called; `tick` is called now and then."""
+        while not self._stop_requested.wait(every):
+            if tick is not None:
+                tick()
+            if all(stream.done for stream in self.streams):
+                return
+
+    def request_stop(self) -> None:
+        """Ask the waiting thread to end the run; safe from a signal handler or another thread."""
+        self.interrupted = True
+        self._stop_requested.set()
+
+    def stop(self) -> None:
+        """End everything: within two seconds after an interruption, else as soon as all is written."""
+        finished = all(stream.done for stream in self.streams) and not self.interrupted
+        deadline = time.monotonic() + DRAIN_S
+        for stream in self.streams:
+            stream.stop()
+        while not finished and time.monotonic() < deadline - 0.5:
+            if all(stream.done for stream in self.streams):
+                break
+            time.sleep(0.01)
+        self._close(None if finished else deadline)
+
+    def _close(self, deadline: float | None) -> None:
+        for stream in self.streams:
+            stream.discard()
+        for lane in self.lanes.values():
+            lane.stop()
+        for lane in self.lanes.values():
+            if not lane.join(deadline or time.monotonic() + DRAIN_S):
+                log.error("model %s did not stop in time", lane.model.id)
+        for stream in self.streams:
+            if not stream.join(deadline or time.monotonic() + DRAIN_S):
+                log.error("stream %s did not stop in time", stream.request.id)
+            if stream.ledger.ended is None:
+                stream.ledger.ended = time.monotonic()
+        for outlet in self._started_outlets:
+            outlet.stop()
+        for outlet in self._started_outlets:
+            outlet.join(deadline if deadline is None else deadline + 0.3)
+        self.ended = time.monotonic()
+
+    def plan_lines(self) -> list[str]:
+        """One line per model: what really runs, and why."""
+        lines = []
+        for lane in self.lanes.values():
+            plan, model = lane.plan, lane.model
+            lines.append(
+                f"model {model.id}: {model.family}, {plan.runtime} on {plan.device}, {plan.precision}, "
+                f"{plan.callers} callers x {plan.threads} threads, batch up to {plan.ladder[-1]}, "
+                f"plan {plan.mode} ({self._plan_reasons[model.id]})"
+            )
+        return lines
+
+    def report(self) -> dict[str, Any]:
+        """All numbers as plain values."""
+        end = self.ended if self.ended is not None else time.monotonic()
+        wall = end - self.started if self.started is not None else 0.0
+        return {
+            "wall_s": round(wall, 3),
+            "interrupted": self.interrupted,
+            "models": [self._model_report(lane, wall) for lane in self.lanes.values()],
+            "streams": [stream.ledger.report() for stream in self.streams],
+            "sinks": [outlet.ledger.report() for outlet in self.outlets],
+        }
+
+    @property
+    def complete(self) -> bool:
+        """Whether every stream and every sink did all of its work; live streams may drop, by design."""
+        return all(
+            stream.ledger.complete
+            or (
+                (stream.request.mode == "live" or stream.request.fps_limit is not None)
+                and stream.ledger.error is None
+                and not stream.ledger.failed
+            )
+            for stream in self.streams
+        ) and not any(outlet.ledger.lost or outlet.ledger.error for outlet in self.outlets)
+
+    def _open_lane(self, request: ModelRequest, described: Described) -> Lane:
+        streams = [stream for stream in self.job.streams if stream.model == request.id]
+        mode, reason = plan_mode(request, streams, cores())
+        lane = Lane(load(request, mode, described))
+        self._plan_reasons[request.id] = reason
+        return lane
+
+    def _model_report(self, lane: Lane, wall: float) -> dict[str, Any]:
+        model, plan = lane.model, lane.plan
+        return {
+            "model": model.id,
+            "file": model.request.path.name,
+            "family": model.family,
+            "runtime": plan.runtime,
+            "device": plan.device,
+            "precision": plan.precision,
+            "inputs": model.inputs,
+            "callers": plan.callers,
+            "threads": plan.threads,
+            "ladder": list(plan.ladder),
+            "plan": plan.mode,
+            "plan_reason": self._plan_reasons[model.id],
+            "options": dict(plan.options),
+            "batches": lane.batches,
+            "device_busy": round(lane.busy_s / wall / plan.permits, 4) if wall > 0 else None,
+        }
+
+
+def plan_mode(request: ModelRequest, streams: list[StreamRequest], budget: int) -> tuple[PlanMode, str]:
+    """Latency or throughput, and why.
+
+    Throughput has one caller per core, latency puts all cores on one picture. `auto` decides by the load that is
+    possible: files always have a next frame, and so do as many live streams as there are cores. It does not switch
+    while it runs: both plans at once would hold the weights twice.
+    """
+    if request.plan != "auto":
+        return request.plan, "as asked"
+    if any(stream.mode == "lossless" for stream in streams):
+        return "throughput", "auto: files keep every core busy"
+    if len(streams) >= budget:
+        return "throughput", f"auto: {len(streams)} live streams on {budget} cores"
+    return "latency", f"auto: {len(streams)} live streams leave cores idle of {budget}"
+
+
+def decoder_threads(streams: int, budget: int) -> int:
+    """Threads per decoder: more than one only where cores are left beside one caller per stream.
+
+    Frame threads cost 10 to 17 % more CPU per frame and delay, so they must have idle cores to pay for it.
+    """
+    return max(1, min(4, budget // (2 * max(1, streams))))

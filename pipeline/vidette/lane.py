@@ -1,0 +1,325 @@
+"""One model's lane: the feeds of its streams, the callers that empty them, and the device between.
+
+On a CPU as many callers as cores, each writes, runs and decodes one picture at a time. On a GPU two or three callers
+share one device: while one runs, the next fills its batch with whatever arrives, and the last one decodes. Both are the same
+loop; the plan says how many callers there are, how many runs may be under way (`permits`) and how large batches get.
+"""
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+
+from vidette.batching import Batcher, Feed
+from vidette.errors import DecodeError, ModelError
+from vidette.exit import Exit, Failure
+from vidette.frame import Frame
+from vidette.models import Model
+from vidette.pixels.letterbox import Letterbox
+from vidette.pixels.slot import SlotWriter
+from vidette.result import Result, StageTimes
+from vidette.ring import Policy
+from vidette.runtimes.base import Buffer, Outputs
+
+log = logging.getLogger("vidette.lane")
+
+
+class Item:
+    """A frame on its way through the lane (batching.Waiting)."""
+
+    __slots__ = ("decode_s", "entry", "frame", "letterbox", "order", "queued_at", "shape")
+
+    def __init__(self, entry: "Entry", frame: Frame, letterbox: Letterbox, decode_s: float) -> None:
+        self.entry = entry
+        self.frame = frame
+        self.letterbox = letterbox
+        self.shape = letterbox.shape
+        self.decode_s = decode_s
+        self.queued_at = 0.0
+        self.order = 0
+
+
+class Entry:
+    """Where one stream puts its frames in; used by the stream's decoding thread."""
+
+    def __init__(
+        self, lane: "Lane", feed: Feed[Item], way_out: Exit, space: threading.Condition, on_abort: Callable[[str], None]
+    ) -> None:
+        self.exit = way_out
+        self.aborted = False
+        self._lane = lane
+        self._feed = feed
+        self._space = space
+        self._on_abort = on_abort
+        self._lossless = feed.ring.policy == "lossless"
+        self._size = (0, 0)
+        self._letterbox: Letterbox | None = None
+
+    def put(self, frame: Frame, decode_s: float) -> bool:
+        """Queue a frame; a lossless ring that is full makes the caller wait. False when it was not taken."""
+        size = frame.picture.width, frame.picture.height
+        if size != self._size or self._letterbox is None:
+            self._letterbox = self._lane.model.letterbox(*size)
+            self._size = size
+        item = Item(self, frame, self._letterbox, decode_s)
+        lane, feed = self._lane, self._feed
+        with lane.lock:
+            if self._lossless:
+                while feed.ring.full and not (lane.stopping or self.aborted):
+                    self._space.wait()
+            if lane.stopping or self.aborted:
+                return False
+            displaced = lane.batcher.put(feed, item, time.monotonic())
+            if lane.idle:
+                lane.work.notify()
+        if displaced is not None:
+            self.exit.ledger.dropped["overwritten"] += 1
+        return True
+
+    def close(self) -> None:
+        """Nothing more comes; what waits still goes."""
+        with self._lane.lock:
+            self._lane.batcher.close(self._feed)
+
+    def discard(self, reason: str) -> None:
+        """Count what still waits as dropped."""
+        with self._lane.lock:
+            dropped = self._lane.batcher.discard(self._feed)
+            self._space.notify_all()
+        if dropped:
+            self.exit.ledger.dropped[reason] += len(dropped)
+
+    def abort(self, message: str) -> None:
+        """The model cannot serve this stream: end it, its neighbours go on."""
+        if not self.aborted:
+            self.aborted = True
+            self._on_abort(message)
+            self.discard("model")
+
+    @property
+    def done(self) -> bool:
+        """Whether all that was put in has left or was discarded."""
+        return not len(self._feed.ring) and self.exit.released == self._feed.next_order
+
+    def woken(self) -> None:
+        """Called by the lane, which holds the lock, after it took from the ring."""
+        if self._lossless and len(self._feed.ring) <= self._feed.ring.capacity // 2:
+            self._space.notify()
+
+
+class Lane:
+    """Runs one model for all its streams. `start`, then entries are used, then `stop` and `join`."""
+
+    def __init__(self, model: Model) -> None:
+        self.model = model
+        self.plan = model.session.plan
+        self.lock = threading.Lock()
+        self.work = threading.Condition(self.lock)
+        self.idle = 0
+        self.stopping = False
+        self.batcher: Batcher[Item] = Batcher(self.plan.ladder[-1], model.request.max_delay)
+        self.busy_s = 0.0
+        self.batches = 0
+        self._forming = 0
+        self._running = 0
+        self._ran: set[tuple[int, int]] = set()  # shapes at which the model has answered
+        self._threads = [
+            threading.Thread(target=self._call, name=f"vidette:model:{model.id}:{number}", daemon=True)
+            for number in range(self.plan.callers)
+        ]
+
+    def open(self, policy: Policy, way_out: Exit, on_abort: Callable[[str], None], streams: int) -> Entry:
+        """Add a stream; `streams` share the lane, so that the ring holds its part of two full batches."""
+        top = self.plan.ladder[-1]
+        capacity = max(2, -(-2 * top * self.plan.permits // max(1, streams))) if policy == "lossless" else 2
+        with self.lock:
+            feed = self.batcher.open(min(capacity, 64), policy)
+        return Entry(self, feed, way_out, threading.Condition(self.lock), on_abort)
+
+    def start(self) -> None:
+        """Compile what the first picture needs, then start the callers."""
+        SlotWriter(self.model.preprocess, self.model.request.scaling).warm()
+        for thread in self._threads:
+            thread.start()
+
+    def stop(self) -> None:
+        """No new frames are taken and waiting ones are left; runs under way end early if the runtime can."""
+        with self.lock:
+            self.stopping = True
+            self.work.notify_all()
+        self.model.session.stop()
+
+    def join(self, deadline: float) -> bool:
+        """Wait for the callers until `deadline` (monotonic); whether all have ended, in which case the model is closed."""
+        for thread in self._threads:
+            thread.join(max(0.0, deadline - time.monotonic()))
+        ended = not any(thread.is_alive() for thread in self._threads)
+        if ended:
+            self.model.session.close()
+        return ended
+
+    def _call(self) -> None:
+        writer = SlotWriter(self.model.preprocess, self.model.request.scaling)
+        buffers: dict[tuple[int, int], Buffer] = {}
+        while True:
+            items = self._first()
+            if not items:
+                return
+            shape = items[0].shape
+            buffer = buffers.get(shape)
+            if buffer is None:
+                try:
+                    buffer = buffers[shape] = self.model.session.buffer(shape)
+                except ModelError as error:
+                    self._refuse(items, str(error))
+                    continue
+            self._form_and_run(items, buffer, writer)
+
+    def _first(self) -> list[Item]:
+        """Wait for something to do and for the right to form a batch; empty when the lane stops."""
+        with self.lock:
+            while not self.stopping:
+                # Whoever forms while no device is free keeps adding to one batch; a second would only split it.
+                free = self.plan.permits - self._running
+                if self.batcher.waiting and self._forming < max(1, free):
+                    self._forming += 1
+                    items = self._take(self.batcher.top, None)
+                    if items:
+                        return items
+                    self._forming -= 1
+                    continue
+                self.idle += 1
+                self.work.wait()
+                self.idle -= 1
+            return []
+
+    def _take(self, limit: int, shape: tuple[int, int] | None) -> list[Item]:
+        """With the lock held."""
+        items = self.batcher.take(limit, shape)
+        for item in items:
+            item.entry.woken()
+        return items
+
+    def _form_and_run(self, items: list[Item], buffer: Buffer, writer: SlotWriter) -> None:
+        batch: list[Item] = []
+        started = time.monotonic()
+        while True:
+            for item in items:
+                if self._write(item, buffer, len(batch), writer):
+                    batch.append(item)
+            with self.lock:
+                items = self._more(batch, buffer)
+                if items is None:
+                    self._forming -= 1
+                    if batch:
+                        self._running += 1
+                    if self.batcher.waiting and self.idle:
+                        self.work.notify()
+                    break
+        if batch:
+            self._run(batch, buffer, started)
+
+    def _more(self, batch: list[Item], buffer: Buffer) -> list[Item] | None:
+        """With the lock held: more items for the batch, or None when it should run now."""
+        while True:
+            room = len(buffer.slots) - len(batch)
+            if not batch or self.stopping:
+                return None
+            if room and self.batcher.waiting and (more := self._take(room, batch[0].shape)):
+                return more
+            hold = self.batcher.hold(batch, time.monotonic())
+            if self._running >= self.plan.permits:
+                self.idle += 1
+                self.work.wait()
+                self.idle -= 1
+            elif hold > 0:
+                self.idle += 1
+                self.work.wait(hold)
+                self.idle -= 1
+            else:
+                return None
+
+    def _write(self, item: Item, buffer: Buffer, index: int, writer: SlotWriter) -> bool:
+        try:
+            writer.write(item.frame.picture, item.letterbox, buffer, index)
+        except Exception as error:  # noqa: BLE001 - av, cv2 and numba raise their own kinds; one bad frame fails alone
+            buffer.padded[index] = None
+            self._fail([item], "pixels", f"frame {item.frame.seq} could not be converted: {error}")
+            return False
+        return True
+
+    def _run(self, batch: list[Item], buffer: Buffer, started: float) -> None:
+        before = time.monotonic()
+        try:
+            outputs: Outputs | None = self.model.session.run(buffer, len(batch))
+        except ModelError as error:
+            outputs, failure = None, str(error)
+        after = time.monotonic()
+        with self.lock:
+            self._running -= 1
+            self.busy_s += after - before
+            self.batches += 1
+            if self.idle:
+                self.work.notify()
+        shape = batch[0].shape
+        if outputs is not None:
+            self._ran.add(shape)
+            self._decode(batch, outputs, before - started, after - before, started)
+        elif self.stopping:
+            self._fail(batch, "stopped", failure)
+        elif shape not in self._ran:
+            self._refuse(batch, failure, forming=False)
+        elif len(batch) > 1:
+            self._retry_alone(batch, buffer)
+        else:
+            self._fail(batch, "run", failure)
+
+    def _retry_alone(self, batch: list[Item], buffer: Buffer) -> None:
+        """One picture must not cost its neighbours: run them one by one."""
+        writer = SlotWriter(self.model.preprocess, self.model.request.scaling)
+        for item in batch:
+            if self._write(item, buffer, 0, writer):
+                with self.lock:
+                    while self._running >= self.plan.permits:
+                        self.work.wait(0.1)
+                    self._running += 1
+                self._run([item], buffer, time.monotonic())
+
+    def _decode(self, batch: list[Item], outputs: Outputs, scale_s: float, run_s: float, started: float) -> None:
+        model = self.model
+        facts = model.run_facts(batch[0].shape)
+        count = len(batch)
+        for index, item in enumerate(batch):
+            frame = item.frame
+            begin = time.monotonic()
+            try:
+                found = model.decoder([output[index] for output in outputs], item.letterbox, model.limits)
+            except DecodeError as error:
+                self._fail([item], error.code, f"frame {frame.seq}: {error}")
+                continue
+            stages = StageTimes(
+                item.decode_s, started - item.queued_at, scale_s / count, run_s / count, time.monotonic() - begin
+            )
+            picture = frame.picture
+            way_out = item.entry.exit
+            result = Result(
+                frame.stream, frame.epoch, frame.seq, frame.pts_s, frame.time, picture.width, picture.height,
+                model.id, facts, found, count, stages,
+            )  # fmt: skip
+            way_out.complete(item.order, result, picture if way_out.keeps_pictures else None, frame.arrived)
+
+    def _fail(self, items: list[Item], code: str, message: str) -> None:
+        for item in items:
+            item.entry.exit.complete(item.order, Failure(code, message), None, item.frame.arrived)
+
+    def _refuse(self, items: list[Item], message: str, forming: bool = True) -> None:
+        """The model cannot run at this shape at all: the streams of that shape end with this message."""
+        if forming:
+            with self.lock:
+                self._forming -= 1
+        self._fail(items, "model", message)
+        for entry in {item.entry for item in items}:
+            entry.abort(message)
+        with self.lock:
+            if self.batcher.waiting and self.idle:
+                self.work.notify()

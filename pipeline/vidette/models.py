@@ -1,0 +1,136 @@
+"""A model ready to run: its file read, its family recognised, its runtime open, its limits resolved."""
+
+import difflib
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from vidette.budget import cores
+from vidette.errors import ConfigError, ModelError
+from vidette.families import recognise
+from vidette.families.base import Preprocess, Recognised, Signature, Thresholds
+from vidette.job import ModelRequest
+from vidette.onnxfile import read_signature
+from vidette.pixels.letterbox import Letterbox, fit, own_shape
+from vidette.runtimes import choose
+from vidette.runtimes.base import ModelFile, PlanMode, Session, Wish
+
+
+@dataclass(frozen=True, slots=True)
+class Described:
+    """What a model file is, before anything runs it."""
+
+    path: Path
+    signature: Signature
+    recognised: Recognised
+
+
+def describe(path: Path) -> Described:
+    """Read a model file and recognise its family. Raises ModelError with what would help."""
+    signature = read_signature(path)
+    return Described(path, signature, recognise(signature))
+
+
+class Model:
+    """An open model: shared by all streams that name it and by all callers that run it."""
+
+    def __init__(self, request: ModelRequest, described: Described, session: Session, limits: Thresholds) -> None:
+        self.id = request.id
+        self.request = request
+        self.family = described.recognised.family
+        self.labels = described.recognised.labels
+        self.decoder = described.recognised.decoder
+        self.preprocess = described.recognised.preprocess
+        self.session = session
+        self.limits = limits
+        self._boxes: dict[tuple[int, int], Letterbox] = {}
+        self._facts: dict[tuple[int, int], dict[str, Any]] = {}
+        self._lock = threading.Lock()
+
+    def letterbox(self, width: int, height: int) -> Letterbox:
+        """Where a picture of this size lies in the model's input; one object per size, so identity can be compared."""
+        box = self._boxes.get((width, height))
+        if box is None:
+            with self._lock:
+                size = input_size(self.preprocess, self.request.input, width, height)
+                box = self._boxes.setdefault((width, height), fit(width, height, *size, self.preprocess.resize))
+        return box
+
+    @property
+    def inputs(self) -> list[tuple[int, int]]:
+        """Input shapes (height, width) that have run."""
+        return sorted(self._facts)
+
+    def run_facts(self, shape: tuple[int, int]) -> dict[str, Any]:
+        """What really runs, for every record: runtime, device, precision, input (height, width), threads."""
+        facts = self._facts.get(shape)
+        if facts is None:
+            plan = self.session.plan
+            facts = self._facts[shape] = {
+                "runtime": plan.runtime,
+                "device": plan.device,
+                "precision": plan.precision,
+                "input": list(shape),
+                "threads": plan.threads,
+                "scaling": self.request.scaling,
+            }
+        return facts
+
+
+def input_size(preprocess: Preprocess, wanted: tuple[int, int] | None, width: int, height: int) -> tuple[int, int]:
+    """(width, height) of the input for a picture: fixed by the file, else asked for, else the picture's own shape."""
+    own = own_shape(width, height, preprocess.size, preprocess.stride)
+    want = wanted or own
+    return preprocess.width or want[0], preprocess.height or want[1]
+
+
+def load(request: ModelRequest, mode: PlanMode, described: Described | None = None) -> Model:
+    """Open a model as asked. Raises ModelError, and ConfigError for classes it does not know."""
+    described = described or describe(request.path)
+    recognised = described.recognised
+    _check_input(request, recognised.preprocess)
+    limits = resolve_limits(request, recognised)
+    file = ModelFile(request.id, request.path, described.signature, recognised.preprocess, recognised.dynamic)
+    runtime = choose(request.runtime, request.device)
+    wish = Wish(request.device, request.precision, mode, cores(), request.max_batch, request.options)
+    session = runtime.open(file, runtime.plan(file, wish))
+    return Model(request, described, session, limits)
+
+
+def resolve_limits(request: ModelRequest, recognised: Recognised) -> Thresholds:
+    """The family's defaults with what the user set on top; class names become ids. Raises ConfigError."""
+    asked = {name: getattr(request, name) for name in ("confidence", "iou", "agnostic", "max_detections")}
+    limits = replace(recognised.defaults, **{name: value for name, value in asked.items() if value is not None})
+    if request.classes is None:
+        return limits
+    return replace(limits, classes=tuple(sorted({_class_id(name, recognised.labels) for name in request.classes})))
+
+
+def _class_id(name: str, labels: Sequence[str]) -> int:
+    if name in labels:
+        return labels.index(name)
+    if name.isdigit() and (not labels or int(name) < len(labels)):
+        return int(name)
+    near = difflib.get_close_matches(name, labels, 1)
+    hint = f"did you mean {near[0]!r}?" if near else f"it knows {len(labels)} classes: {', '.join(labels[:8])} ..."
+    raise ConfigError(f"classes: the model has no class {name!r}; {hint}")
+
+
+def _check_input(request: ModelRequest, preprocess: Preprocess) -> None:
+    if request.input is None:
+        return
+    for side, wanted, fixed in zip(
+        ("width", "height"), request.input, (preprocess.width, preprocess.height), strict=True
+    ):
+        if fixed is not None and fixed != wanted:
+            raise ModelError(
+                f"{request.path.name}: its input {side} is fixed at {fixed}, but input asks for {wanted}; "
+                "leave input at auto, or export the model with dynamic=True"
+            )
+        if fixed is None and wanted % preprocess.stride:
+            near = max(1, round(wanted / preprocess.stride)) * preprocess.stride
+            raise ModelError(
+                f"{request.path.name}: input {side} must be a multiple of {preprocess.stride}, got {wanted}; try {near}"
+            )

@@ -1,0 +1,165 @@
+"""Reading a site file: YAML with `${NAME}` from the environment, every mistake with its line and field."""
+
+import difflib
+import os
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import BaseModel, ValidationError
+
+from vidette.config import Site, make_sink
+from vidette.errors import ConfigError
+from vidette.job import Job, SinkRequest
+from vidette.sink import sink_type
+
+_VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
+Location = tuple[str | int, ...]
+
+
+class SiteFile:
+    """A parsed file that knows on which line each field stands."""
+
+    def __init__(self, path: Path, environment: Mapping[str, str] | None = None) -> None:
+        self.path = path
+        self._environment = os.environ if environment is None else environment
+        self._lines: dict[Location, int] = {}
+        self._mistakes: list[str] = []
+        try:
+            text = path.read_text()
+        except FileNotFoundError:
+            near = difflib.get_close_matches(path.name, [p.name for p in path.parent.glob("*.y*ml")], 1)
+            raise ConfigError(f"{path}: no such file" + (f"; did you mean {near[0]}?" if near else "")) from None
+        except (OSError, UnicodeDecodeError) as error:
+            raise ConfigError(f"{path}: cannot be read: {error}") from None
+        try:
+            node = yaml.compose(text, Loader=yaml.SafeLoader)
+            self.data = self._value(node, ()) if node is not None else {}
+        except yaml.YAMLError as error:
+            mark = getattr(error, "problem_mark", None)
+            where = f"{path}:{mark.line + 1}" if mark else str(path)
+            raise ConfigError(f"{where}: not valid YAML: {getattr(error, 'problem', None) or error}") from None
+        if not isinstance(self.data, dict):
+            raise ConfigError(f"{path}:1: a site file holds models:, streams: and sinks:")
+
+    def job(self) -> Job:
+        """The job of the file. Raises ConfigError that lists every mistake, one a line."""
+        mistakes = list(self._mistakes)
+        site: Site | None = None
+        try:
+            site = Site.model_validate(self.data)
+        except ValidationError as error:
+            mistakes += self._explain(error, (), Site)
+        sinks = self._sinks(mistakes)
+        if site is not None:
+            self._check_references(site, sinks, mistakes)
+        if not mistakes and site is not None:
+            try:
+                return site.job(self.path.parent, sinks)
+            except ConfigError as error:
+                mistakes.append(f"{self.path}: {error}")
+        raise ConfigError("\n".join(mistakes))
+
+    def _sinks(self, mistakes: list[str]) -> list[SinkRequest]:
+        sinks: list[SinkRequest] = []
+        entries = self.data.get("sinks") or []
+        for index, fields in enumerate(entries if isinstance(entries, list) else []):
+            place: Location = ("sinks", index)
+            if not isinstance(fields, dict):
+                continue  # Site has said it
+            try:
+                sinks.append(make_sink(fields, self.path.parent))
+            except ValidationError as error:
+                mistakes += self._explain(error, place, sink_type(fields["type"]).Settings)
+            except ConfigError as error:
+                mistakes.append(f"{self._where(place)}: {error}")
+        return sinks
+
+    def _check_references(self, site: Site, sinks: list[SinkRequest], mistakes: list[str]) -> None:
+        for id, model in site.models.items():
+            try:
+                model.request(id, self.path.parent)
+            except ConfigError as error:
+                mistakes.append(f"{self._where(('models', id, 'path'))}: {error}")
+        for id, stream in site.streams.items():
+            if stream.model is None and len(site.models) != 1:
+                known = ", ".join(site.models) or "none is defined"
+                mistakes.append(f"{self._where(('streams', id))}: say which model watches it; models: {known}")
+            elif stream.model is not None and stream.model not in site.models:
+                hint = _nearest(stream.model, site.models)
+                mistakes.append(f"{self._where(('streams', id, 'model'))}: there is no model {stream.model!r}; {hint}")
+
+        for index, sink in enumerate(sinks):
+            for id in (sink.streams or frozenset()) - site.streams.keys():
+                place = self._where(("sinks", index, "streams"))
+                mistakes.append(f"{place}: there is no stream {id!r}; {_nearest(id, site.streams)}")
+
+    def _explain(self, error: ValidationError, prefix: Location, schema: type[BaseModel]) -> list[str]:
+        lines = []
+        for item in error.errors(include_input=False, include_url=False):
+            location = prefix + tuple(part for part in item["loc"] if part != "[key]")
+            message = item["msg"].removeprefix("Value error, ")
+            if item["type"] == "extra_forbidden":
+                fields = _fields_at(schema, item["loc"][:-1])
+                message = f"unknown key {location[-1]!r}; {_nearest(str(location[-1]), fields)}"
+            elif item["type"] == "missing":
+                message = "is missing"
+            lines.append(f"{self._where(location)}: {message}")
+        return lines
+
+    def _where(self, location: Location) -> str:
+        known = location
+        while known and known not in self._lines:
+            known = known[:-1]
+        return f"{self.path}:{self._lines.get(known, 1)}: {'.'.join(str(part) for part in location)}"
+
+    def _value(self, node: yaml.Node, location: Location) -> Any:
+        self._lines.setdefault(location, node.start_mark.line + 1)
+        if isinstance(node, yaml.MappingNode):
+            data = {}
+            for key_node, value_node in node.value:
+                key = str(key_node.value)
+                place = (*location, key)
+                self._lines[place] = key_node.start_mark.line + 1
+                if key in data:
+                    self._mistakes.append(f"{self._where(place)}: stands twice")
+                data[key] = self._value(value_node, place)
+            return data
+        if isinstance(node, yaml.SequenceNode):
+            return [self._value(child, (*location, index)) for index, child in enumerate(node.value)]
+        loader = yaml.SafeLoader("")
+        if "${" in str(node.value):
+            text = _VARIABLE.sub(lambda match: self._variable(match[1], location), node.value)
+            if node.style is None:  # unquoted: a number stays a number
+                node = yaml.ScalarNode(loader.resolve(yaml.ScalarNode, text, (True, False)), text, node.start_mark)
+            else:
+                return text
+        return loader.construct_object(node)  # type: ignore[no-untyped-call]
+
+    def _variable(self, name: str, location: Location) -> str:
+        if name not in self._environment:
+            near = difflib.get_close_matches(name, self._environment, 1)
+            hint = f"; did you mean ${{{near[0]}}}?" if near else f"; set it, for example with export {name}=..."
+            self._mistakes.append(f"{self._where(location)}: the environment has no {name}{hint}")
+            return ""
+        return self._environment[name]
+
+
+def _nearest(word: str, known: Any) -> str:
+    near = difflib.get_close_matches(word, list(known), 1)
+    return f"did you mean {near[0]!r}?" if near else f"known: {', '.join(known) or 'none'}"
+
+
+def _fields_at(schema: type[BaseModel], location: tuple[str | int, ...]) -> list[str]:
+    """The fields of the model that an error location points into."""
+    model: Any = schema
+    for part in location:
+        if isinstance(model, type) and issubclass(model, BaseModel):
+            field = model.model_fields.get(str(part))
+            model = field.annotation if field is not None else None
+        else:  # a dict[str, Model] or list[Model]: step into its values
+            arguments = getattr(model, "__args__", ())
+            model = arguments[-1] if arguments else None
+    return list(model.model_fields) if isinstance(model, type) and issubclass(model, BaseModel) else []
