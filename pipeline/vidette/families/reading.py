@@ -1,0 +1,160 @@
+"""What the families share: reading a signature's input, labels and grids, and the last step of every decoder."""
+
+import ast
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from vidette.detections import Detections
+from vidette.errors import DecodeError, ModelError
+from vidette.families.base import Preprocess, Signature, Thresholds
+from vidette.kernels import heads, nms
+from vidette.pixels.letterbox import Letterbox
+
+STRIDES = (8, 16, 32)
+STRIDES_P6 = (8, 16, 32, 64)
+
+_LITERAL_CHARACTERS = 1_000_000  # 20,000 class names; longer text is not parsed: metadata come from strangers
+_MAX_LABELS = 100_000
+_DTYPES = {"float32", "float16", "uint8"}
+
+
+def literal(text: str) -> Any:
+    """A Python literal in metadata (Ultralytics writes dictionaries so); None when it is none, or too long."""
+    if len(text) > _LITERAL_CHARACTERS:
+        return None
+    try:
+        return ast.literal_eval(text)
+    except (ValueError, SyntaxError, MemoryError, RecursionError, TypeError):
+        return None  # all of these are documented for hostile or merely odd text
+
+
+def labels(signature: Signature, count: int | None) -> tuple[str, ...]:
+    """The classes: metadata `names`, else the sidecar's `labels`, else numbers; () when even `count` is unknown.
+
+    Raises ModelError when there are fewer or more names than the head has classes.
+    """
+    names: Any = literal(signature.metadata.get("names", ""))
+    where = "metadata `names`"
+    if not names:
+        names, where = signature.sidecar.get("labels"), "the sidecar's `labels`"
+    if isinstance(names, dict) and all(isinstance(i, int) and 0 <= i < _MAX_LABELS for i in names):
+        names = [names.get(i, i) for i in range(max(names, default=-1) + 1)]
+    if not isinstance(names, list | tuple) or not names:
+        return tuple(str(i) for i in range(count or 0))
+    if count is not None and len(names) != count:
+        raise ModelError(f"{where} has {len(names)} names but the model has {count} classes: correct the list")
+    return tuple(str(name) for name in names)
+
+
+def picture_input(signature: Signature) -> Preprocess | None:
+    """How the one picture input is laid out, values 0..1 RGB (uint8: the bytes, the graph does the rest).
+
+    None when the model does not take exactly one 4-dimensional tensor of three channels and a usable type.
+    """
+    if len(signature.inputs) != 1:
+        return None
+    tensor = signature.inputs[0]
+    if len(tensor.shape) != 4 or tensor.dtype not in _DTYPES:
+        return None
+    batch, *rest = tensor.shape
+    if rest[0] == 3:
+        layout, height, width = "nchw", rest[1], rest[2]
+    elif rest[2] == 3:
+        layout, height, width = "nhwc", rest[0], rest[1]
+    else:
+        return None
+    one = 1.0 if tensor.dtype == "uint8" else 1 / 255
+    fixed = max(height, width) if height and width else 640
+    return Preprocess(
+        layout="nchw" if layout == "nchw" else "nhwc",
+        dtype=tensor.dtype,
+        scale=(one, one, one),
+        width=width,
+        height=height,
+        batch=batch,
+        size=fixed,
+    )
+
+
+def whole(text: str | None) -> int | None:
+    """The largest of the numbers in metadata such as `32`, `32.0` or `[640, 384]`; None where there is none."""
+    value = literal(text or "")
+    values = value if isinstance(value, list | tuple) else [value]
+    numbers = [int(v) for v in values if isinstance(v, int | float) and 0 < v < 100_000]
+    return max(numbers) if numbers else None
+
+
+def cells(width: int, height: int, strides: Sequence[int]) -> int:
+    """Cells of all grids over an input."""
+    return sum((width // stride) * (height // stride) for stride in strides)
+
+
+def grids(preprocess: Preprocess, places: int | None) -> tuple[int, tuple[int, ...]] | None:
+    """(anchors per cell, strides) when `places` is the number of cells of a fixed input, one or three anchors each."""
+    if not (preprocess.width and preprocess.height and places):
+        return None
+    for strides in (STRIDES, STRIDES_P6):
+        for anchors in (1, 3):
+            if places == anchors * cells(preprocess.width, preprocess.height, strides):
+                return anchors, strides
+    return None
+
+
+def forced(signature: Signature, family: str) -> bool:
+    """Whether the sidecar says that the model is of this family: then guesses need no proof."""
+    return signature.sidecar.get("family") == family
+
+
+def end_to_end(signature: Signature) -> bool | None:
+    """Whether Ultralytics' exporter says that boxes come out finished; None where it does not say.
+
+    `end2end` tells of the head, `nms` in `args` of suppression inside the graph.
+    """
+    arguments = literal(signature.metadata.get("args", ""))
+    if isinstance(arguments, dict) and arguments.get("nms") is True:
+        return True
+    told = signature.metadata.get("end2end")
+    return None if told is None else told.lower() == "true"
+
+
+def misshapen(outputs: Sequence[npt.NDArray[Any]], wanted: str) -> DecodeError:
+    """The error for a run that returned something else than the file declares."""
+    return DecodeError("shape", f"the model returned {', '.join(str(o.shape) for o in outputs)}; expected {wanted}")
+
+
+def detections(
+    candidates: npt.NDArray[np.float32],
+    state: int,
+    letterbox: Letterbox,
+    limits: Thresholds,
+    names: Sequence[str],
+    points: npt.NDArray[np.float32] | None = None,
+    *,
+    suppressed: bool = False,
+) -> Detections:
+    """Suppress (unless the graph has), map to the source picture and clip; `points` are (n, K, 2) input pixels.
+
+    Landmarks have no confidence of their own: they get their box's, and are not clipped. Raises DecodeError.
+    """
+    if state != heads.OK:
+        raise DecodeError("nan", "the model returned scores or boxes that are not numbers; try `precision: f32`")
+    xyxy, confidence, class_id, chosen = nms.finish(
+        candidates,
+        letterbox.inverse,
+        letterbox.width,
+        letterbox.height,
+        1.0 if suppressed else limits.iou,
+        limits.agnostic,
+        limits.max_detections,
+        limits.max_candidates,
+    )
+    cut = max(0, candidates.shape[1] - limits.max_candidates)
+    keypoints = None
+    if points is not None:
+        keypoints = np.empty((len(chosen), points.shape[1], 3), np.float32)
+        keypoints[..., :2] = letterbox.to_source(points[chosen])
+        keypoints[..., 2] = confidence[:, None]
+    return Detections(xyxy, confidence, class_id, names, keypoints, cut)
