@@ -29,7 +29,10 @@ class SourceOptions:
 
 @dataclass(frozen=True, slots=True)
 class SourceFacts:
-    """What is known before the first frame; zero or None where it is not."""
+    """What is known before the first frame; zero or None where it is not.
+
+    Width and height are as stored: a rotation, known only with the first frame, may swap them.
+    """
 
     width: int = 0
     height: int = 0
@@ -62,7 +65,9 @@ class Source(Protocol):
 class SourceType(Protocol):
     """How URLs of one kind are opened; one file, one table line in `sources/__init__.py`."""
 
-    default_mode: Mode
+    def default_mode(self, url: str) -> Mode:
+        """`live` for what runs whether somebody looks or not, `lossless` for what waits."""
+        ...
 
     def open(self, url: str, options: SourceOptions) -> Source:
         """Raises SourceError with a stable code when it cannot be opened."""

@@ -57,7 +57,7 @@ def upright(rotation: int) -> int:
 
 
 def decode(
-    packets: Iterable[Packet],
+    packets: Iterable["Packet[VideoStream]"],
     stream: VideoStream,
     options: SourceOptions,
     pacer: Pacer | None,

@@ -50,11 +50,9 @@ class FileSource:
 
     def frames(self) -> Iterator[Frame | Unreadable]:
         """Frames in display order; the SourceError of a damaged file comes after the frames that could be read."""
-        delivered = unreadable = 0
         pacer = Pacer(self._options.stop) if self._options.mode == "live" else None
         decoder = decode(self._container.demux(self._stream), self._stream, self._options, pacer, self._path)
         ended = yield from decoder
-        del delivered, unreadable
         if self._options.stop.is_set():
             return
         if self._missing:

@@ -12,9 +12,8 @@ def parameters(url: str, **defaults: str) -> dict[str, str]:
     scheme, _, rest = url.partition(":")
     before, _, query = rest.partition("?")
     if before:
-        raise SourceError(
-            "parameter", f"{url}: {before!r} not understood; write {scheme}:?{'=...&'.join(defaults)}=..."
-        )
+        example = f"{scheme}:?{'&'.join(f'{name}={value}' for name, value in defaults.items() if value)}"
+        raise SourceError("parameter", f"{url}: {before!r} not understood; write for example {example}")
     given = dict(parse_qsl(query, keep_blank_values=True))
     for name in given:
         if name not in defaults:

@@ -1,0 +1,136 @@
+"""Pictures: a file, a folder or a glob, in natural order."""
+
+import glob
+import io
+import os
+import re
+from collections.abc import Iterable, Iterator, Sequence
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from vidette.errors import SourceError
+from vidette.frame import Bgr, Frame, Picture, flatten_alpha
+from vidette.sources.base import FrameMaker, Mode, SourceFacts, SourceOptions, Unreadable
+from vidette.sources.files import path_of
+
+SUFFIXES = (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".bmp", ".webp", ".tif", ".tiff", ".jp2", ".ppm", ".pgm", ".pbm")
+"""Endings that mean a picture; an animated GIF is a video."""
+
+MAX_PIXELS = 1 << 28
+"""Pictures beyond this are refused before they are unpacked: 800 MB of BGR from a file of some kilobytes."""
+
+_DIGITS = re.compile(r"(\d+)")
+
+
+class ImageSource:
+    """One picture after the other, `pts_s` None. What cannot be read is an `Unreadable`; the rest goes on.
+
+    Codes of SourceError: `missing`, `no-pictures`; of Unreadable: see `read_picture`.
+    """
+
+    def __init__(self, paths: Sequence[str], options: SourceOptions) -> None:
+        self._paths = paths
+        self._options = options
+        self.facts = SourceFacts(frames=len(paths))
+
+    @staticmethod
+    def default_mode(url: str) -> Mode:
+        """Every picture."""
+        return "lossless"
+
+    @classmethod
+    def open(cls, url: str, options: SourceOptions) -> "ImageSource":
+        """`url` is a picture, a folder, or a glob of pictures."""
+        path = path_of(url)
+        if os.path.isdir(path):
+            paths = pictures_in(path)
+        elif os.path.lexists(path):
+            paths = [path]
+        else:
+            paths = natural(found for found in glob.glob(path, recursive=True) if is_picture(found))
+            if not glob.has_magic(path):
+                raise SourceError("missing", f"{path}: no such file")
+        if not paths:
+            raise SourceError("no-pictures", f"{path}: no pictures there (endings {' '.join(SUFFIXES)})")
+        return cls(paths, options)
+
+    def frames(self) -> Iterator[Frame | Unreadable]:
+        """Frames in the natural order of their names."""
+        make = FrameMaker(self._options).make
+        for path in self._paths:
+            if self._options.stop.is_set():
+                return
+            image = read_picture(path)
+            yield image if isinstance(image, Unreadable) else make(Picture(image), None)
+
+    def close(self) -> None:
+        """No file stays open."""
+
+
+def read_picture(path: str) -> Bgr | Unreadable:
+    """One picture as upright 8-bit BGR: EXIF orientation applied, alpha laid over grey 114, 16 bits cut to 8.
+
+    Unreadable: `missing`, `denied`, `empty`, `not-a-picture`, `too-large`, `truncated`, `corrupt`.
+    """
+    try:
+        with open(path, "rb") as file:
+            data = file.read()
+    except FileNotFoundError:
+        return Unreadable("missing", f"{path}: no such file")
+    except OSError as error:
+        return Unreadable("denied", f"{path}: cannot be read ({error.strerror})")
+    return decode_picture(data, path)
+
+
+def decode_picture(data: bytes, name: str) -> Bgr | Unreadable:
+    """The same from the bytes of a picture file; `name` is for messages."""
+    from PIL import Image, ImageOps, UnidentifiedImageError  # only for those who read pictures
+
+    if not data:
+        return Unreadable("empty", f"{name}: the file is empty")
+    try:
+        header = Image.open(io.BytesIO(data))  # reads no pixels
+    except UnidentifiedImageError:
+        return Unreadable("not-a-picture", f"{name}: not a picture of a known format")
+    except (Image.DecompressionBombError, OSError, ValueError, SyntaxError) as error:
+        code = "too-large" if isinstance(error, Image.DecompressionBombError) else "corrupt"
+        return Unreadable(code, f"{name}: the picture cannot be read ({error})")
+    if header.width * header.height > MAX_PIXELS:
+        return Unreadable("too-large", f"{name}: {header.width}x{header.height} is more than {MAX_PIXELS} pixels")
+    if header.format == "JPEG" and not _jpeg_complete(data):  # OpenCV would fill the rest with grey
+        return Unreadable("truncated", f"{name}: the picture is cut off")
+    try:
+        if header.has_transparency_data:  # OpenCV either drops alpha or ignores the orientation
+            rgba = np.asarray(ImageOps.exif_transpose(header).convert("RGBA"))
+            return flatten_alpha(cv2.cvtColor(rgba, cv2.COLOR_RGBA2BGRA))
+        image: npt.NDArray[np.uint8] | None = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
+    except (cv2.error, OSError, ValueError, SyntaxError):
+        image = None
+    return Unreadable("corrupt", f"{name}: the picture cannot be decoded") if image is None else image
+
+
+def _jpeg_complete(data: bytes) -> bool:
+    """Whether the end marker follows the picture's scan (ITU-T T.81 annex B); a thumbnail's own does not count."""
+    position = 2
+    while position + 4 <= len(data) and data[position] == 0xFF:
+        if data[position + 1] == 0xDA:  # scan data holds no FF D9
+            return data.find(b"\xff\xd9", position) >= 0
+        position += 2 + int.from_bytes(data[position + 2 : position + 4], "big")
+    return False
+
+
+def is_picture(path: str) -> bool:
+    """Whether the name says so."""
+    return path.lower().endswith(SUFFIXES)
+
+
+def pictures_in(folder: str) -> list[str]:
+    """The pictures of a folder itself, hidden files left out, in natural order."""
+    return natural(os.path.join(folder, name) for name in os.listdir(folder) if is_picture(name) and name[0] != ".")
+
+
+def natural(paths: Iterable[str]) -> list[str]:
+    """Sorted as people count: img2 before img10."""
+    return sorted(paths, key=lambda path: [(int(p) if p.isdecimal() else -1, p) for p in _DIGITS.split(path)])
