@@ -43,12 +43,22 @@ class _Collector:
     def write(self, result: Result) -> None:
         while not self.abandoned.is_set():
             try:
-                return self.results.put(result, timeout=0.1)
+                self.results.put(result, timeout=0.1)
             except queue.Full:
                 continue
+            return
 
     def close(self) -> None:
         pass
+
+    def end(self) -> None:
+        """Tell the reader that nothing more comes."""
+        while not self.abandoned.is_set():
+            try:
+                self.results.put(None, timeout=0.1)
+            except queue.Full:
+                continue
+            return
 
 
 class Run:
@@ -89,12 +99,7 @@ class Run:
     def _finish(self) -> None:
         self._engine.wait()
         self._engine.stop()
-        while True:
-            try:
-                return self._collector.results.put(None, timeout=0.1)
-            except queue.Full:
-                if self._collector.abandoned.is_set():
-                    return None
+        self._collector.end()
 
 
 def run(

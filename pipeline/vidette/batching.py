@@ -26,11 +26,12 @@ T = TypeVar("T", bound=Waiting)
 class Feed(Generic[T]):
     """One stream's way into the batches: its ring, and how often it brings something."""
 
-    __slots__ = ("_last", "interval", "next_order", "queued", "ring")
+    __slots__ = ("_last", "interval", "next_order", "queued", "ring", "ticket")
 
     def __init__(self, capacity: int, policy: Policy) -> None:
         self.ring: Ring[T] = Ring(capacity, policy)
-        self.queued = False  # whether it stands in the line of feeds that have something
+        self.queued = False  # whether it stands in the line of feeds that have something,
+        self.ticket = 0  # and since when, compared with others
         self.next_order = 0  # taken items are numbered, so that the exit can restore their order
         self.interval: float | None = None  # seconds between arrivals, smoothed
         self._last: float | None = None
@@ -51,7 +52,7 @@ class Batcher(Generic[T]):
     """Chooses what runs next.
 
     Fair: feeds with something waiting stand in line; each gives one item and goes to the back, so a fast stream never
-    keeps a slow one waiting for more than one round. One shape per batch: the shape whose first feed has waited
+    keeps a slow one waiting for more than one round. One shape per batch: the shape whose first feed has stood in line
     longest goes next, and others of that shape fill up. Work-conserving: nobody waits for company unless `max_delay`
     allows it, and then only while another stream is expected in time.
     """
@@ -62,6 +63,7 @@ class Batcher(Generic[T]):
         self.feeds: list[Feed[T]] = []
         self.waiting = 0
         self._lines: dict[Shape, deque[Feed[T]]] = {}
+        self._tickets = 0
 
     def open(self, capacity: int, policy: Policy) -> Feed[T]:
         """Add a stream."""
@@ -93,7 +95,11 @@ class Batcher(Generic[T]):
         return items
 
     def take(self, limit: int, shape: Shape | None = None) -> list[T]:
-        """Up to `limit` items of one shape (the given one, else the one whose turn it is), one per feed and round."""
+        """Up to `limit` items of one shape (the given one, else the one whose turn it is), one per feed and round.
+
+        May be empty although something waits, when a feed stood in the line of a shape that it no longer brings; it
+        stands in the right one then.
+        """
         if limit < 1 or not self.waiting:
             return []
         if shape is None:
@@ -135,16 +141,11 @@ class Batcher(Generic[T]):
             line = self._lines[shape] = deque()
         line.append(feed)
         feed.queued = True
+        feed.ticket = self._tickets
+        self._tickets += 1
 
     def _next_shape(self) -> Shape:
-        if len(self._lines) > 1:
-            for shape in [shape for shape, line in self._lines.items() if not line]:
-                del self._lines[shape]
-        best: Shape | None = None
-        oldest = float("inf")
-        for shape, line in self._lines.items():
-            head = next((feed for feed in line if len(feed.ring)), None)
-            if head is not None and (best is None or head.ring.peek().queued_at < oldest):
-                best, oldest = shape, head.ring.peek().queued_at
-        assert best is not None, "items wait, but no feed stands in line"
-        return best
+        # Not by the age of what waits: an overwritten ring is always young, and its shape would never have a turn.
+        for shape in [shape for shape, line in self._lines.items() if not line]:
+            del self._lines[shape]
+        return min(self._lines, key=lambda shape: self._lines[shape][0].ticket)

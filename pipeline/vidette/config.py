@@ -105,7 +105,7 @@ class StreamConfig(_Closed):
     model: str | None = Field(None, description="id of a model of this file; may be left out when there is one")
     mode: Literal["auto", "live", "lossless"] = Field(
         "auto",
-        description="lossless: every frame, in order, the source waits; live: always the newest frame, what is too much is "
+        description="lossless: every frame, in order, the source waits; live: always the newest frame, the rest is "
         "dropped and counted; auto is lossless for files and live for cameras and networks",
     )
     fps_limit: float | None = Field(None, gt=0, description="at most so many frames per second of media time")

@@ -65,7 +65,8 @@ class Picture:
         (the padding colour of models), so that colours hidden under full transparency stay hidden.
         """
         if self._bgr is None:  # two sinks at the same moment convert twice; both answers are the same
-            self._bgr = self.pixels if isinstance(self.pixels, np.ndarray) else rotate(_to_bgr(self.pixels), self.rotation)
+            pixels = self.pixels
+            self._bgr = pixels if isinstance(pixels, np.ndarray) else rotate(_to_bgr(pixels), self.rotation)
         return self._bgr
 
     def __repr__(self) -> str:

@@ -1,8 +1,9 @@
 """One model's lane: the feeds of its streams, the callers that empty them, and the device between.
 
 On a CPU as many callers as cores, each writes, runs and decodes one picture at a time. On a GPU two or three callers
-share one device: while one runs, the next fills its batch with whatever arrives, and the last one decodes. Both are the same
-loop; the plan says how many callers there are, how many runs may be under way (`permits`) and how large batches get.
+share one device: while one runs, the next fills its batch with whatever arrives, and the last one decodes. Both are
+the same loop; the plan says how many callers there are, how many runs may be under way (`permits`) and how large
+batches get.
 """
 
 import logging
@@ -150,7 +151,7 @@ class Lane:
         self.model.session.stop()
 
     def join(self, deadline: float) -> bool:
-        """Wait for the callers until `deadline` (monotonic); whether all have ended, in which case the model is closed."""
+        """Wait for the callers until `deadline` (monotonic). True when all have ended: the model is closed then."""
         for thread in self._threads:
             thread.join(max(0.0, deadline - time.monotonic()))
         ended = not any(thread.is_alive() for thread in self._threads)

@@ -87,9 +87,8 @@ class Outlet:
                 self._room.wait(timeout)
             if time.monotonic() - self._progress > self.request.stall_s and not self._stalled:
                 self._stalled = True
-                self._report(
-                    f"{self.sink.name}: took nothing for {self.request.stall_s:.0f} s; its results are lost until it does"
-                )
+                waited = f"{self.request.stall_s:.0f} s"
+                self._report(f"{self.sink.name}: took nothing for {waited}; its results are lost until it does")
             return self._stalled or len(self._queue) < self._capacity
 
     def stop(self) -> None:

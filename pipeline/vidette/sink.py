@@ -2,8 +2,8 @@
 
 A sink is a class registered under the entry-point group `vidette.sinks`. The engine makes one thread per sink and
 calls everything below from that thread, in order: `open`, then `write` per result (stream by stream in frame order),
-`close`. A sink may block: the queue before it is bounded, and the engine decides by `Delivery` what happens when it is full.
-Raise `SinkError` for what the operator can mend; any other exception is reported as a bug of the sink.
+`close`. A sink may block: the queue before it is bounded, and the engine decides by `Delivery` what happens when it is
+full. Raise `SinkError` for what the operator can mend; any other exception is reported as a bug of the sink.
 """
 
 from collections.abc import Mapping, Sequence

@@ -71,6 +71,7 @@ class Duration(_Unit):
     what: ClassVar[str] = "duration"
 
     def __new__(cls, value: "str | float | _Unit") -> Self:
+        """From text, or a number that needs no unit. Raises ValueError with what would be right."""
         if str(value).strip() in ("0", "0.0"):
             value = "0s"
         return super().__new__(cls, value)

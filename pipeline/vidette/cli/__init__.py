@@ -29,7 +29,7 @@ vidette COMMAND --help tells more about each.
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Entry point; returns the exit code: 0 all done, 1 something was lost or failed, 2 wrong usage, 130/143 stopped."""
+    """Entry point; returns the exit code: 0 done, 1 something failed or was lost, 2 wrong usage, 130/143 stopped."""
     argv = sys.argv[1:] if argv is None else argv
     parser = argparse.ArgumentParser(
         prog="vidette",

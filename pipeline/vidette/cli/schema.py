@@ -8,7 +8,10 @@ from vidette.schema import site_schema
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Options of `vidette schema`."""
-    parser.epilog = "example: vidette schema > site.schema.json, then in the site file: # yaml-language-server: $schema=site.schema.json"
+    parser.epilog = """example:
+  vidette schema > site.schema.json
+then, for editors, as the first line of the site file:
+  # yaml-language-server: $schema=site.schema.json"""
 
 
 def call(args: argparse.Namespace) -> int:

@@ -2,9 +2,9 @@
 
 `fast` (the default) scales each plane to the model's size with cv2 and converts there, in one kernel: no full-size BGR
 picture ever exists. 0.2 ms for 720p and 0.6 for 1080p, a third of BGR + resize + blob. A plane is filtered before
-it is converted, so values differ by about one of 255 in the mean, most at coloured edges; docs/verification.md has the effect on
-detections. `exact` goes by way of BGR like OpenCV programs and Ultralytics do, for comparison with them to the bit.
-Pictures that are BGR already (image files) take the same way in both.
+it is converted, so values differ by about one of 255 in the mean, most at coloured edges; docs/verification.md has the
+effect on detections. `exact` goes by way of BGR like OpenCV programs and Ultralytics do, for comparison with them to
+the bit. Pictures that are BGR already (image files) take the same way in both.
 """
 
 from typing import Any, Literal
