@@ -146,14 +146,14 @@ def test_a_closed_mp4_is_a_plain_one(tmp_path):
 
 
 WRITER = """
-from sinks.results import grey, result, run_of
+from sinks.results import detections, grey, result, run_of
 from vidette_sinks.video import VideoSettings, VideoSink
 import sys
 sink = VideoSink(VideoSettings(path=sys.argv[1]))
 sink.open(run_of())
 seq = 0
 while True:
-    sink.write(result(seq, grey(40 + seq * 7 % 180)))
+    sink.write(result(seq, grey(90), predictions=detections(0)))  # 50 bytes: they must not wait in some buffer
     if seq == 200:
         print("writing", flush=True)
         sys.stdin.read()
