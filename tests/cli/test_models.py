@@ -1,0 +1,158 @@
+"""`vidette models` as it is typed."""
+
+import json
+from pathlib import Path
+
+import onnx
+import pytest
+from onnx import TensorProto, helper
+from vidette import catalogue
+from vidette.cli import main
+
+
+@pytest.fixture(autouse=True)
+def models(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("VIDETTE_MODELS", str(tmp_path / "models"))
+    (tmp_path / "models").mkdir()
+    return tmp_path / "models"
+
+
+def save(path: Path, output: list[int | str], metadata: dict[str, str]) -> Path:
+    """A model with the declarations of a detector and no sense inside."""
+    value = helper.make_tensor_value_info
+    graph = helper.make_graph(
+        [helper.make_node("Identity", ["images"], ["output0"])],
+        "nothing",
+        [value("images", TensorProto.FLOAT, ["batch", 3, "height", "width"])],
+        [value("output0", TensorProto.FLOAT, output)],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)])
+    helper.set_model_props(model, metadata)
+    onnx.save(model, str(path))
+    return path
+
+
+@pytest.fixture
+def twelve_classes(models: Path) -> Path:
+    names = {index: f"thing{index}" for index in range(12)}
+    return save(
+        models / "things.onnx", ["batch", 16, "anchors"], {"task": "detect", "names": str(names), "stride": "32"}
+    )
+
+
+def test_the_list(models: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (models / "faces.onnx").write_bytes(b"x")
+    (models / "own.onnx").write_bytes(b"x")
+    assert main(["models"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert next(line for line in lines if "faces" in line).split()[:2] == ["faces", "installed"]
+    assert any("vidette models get yolo11n --accept-license AGPL-3.0" in line for line in lines)
+    assert any(str(models / "own.onnx") in line for line in lines)
+    assert str(models) in lines[-1]
+
+
+def test_the_list_as_json(models: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (models / "own.onnx").write_bytes(b"x")
+    assert main(["models", "--json"]) == 0
+    facts = json.loads(capsys.readouterr().out)
+    assert {entry["name"]: entry["installed"] for entry in facts["catalogue"]} == {"faces": False, "yolo11n": False}
+    assert facts["others"] == {"own": str(models / "own.onnx")}
+
+
+@pytest.mark.parametrize("as_named", ["things", "models/things.onnx"])
+def test_what_a_model_is(as_named: str, twelve_classes: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["models", as_named]) == 0
+    out = capsys.readouterr().out
+    for fact in (
+        "detection",
+        "ultralytics (",
+        "12: thing0, thing1",
+        "thing9, ...\n",
+        "images: ? x 3 x ? x ?, float32",
+        "NCHW, RGB, value = pixel / 255",
+        "any multiple of 32",
+        "resize letterbox",
+        "batch any",
+        "output0: ? x 16 x ?, float32",
+        "opset     17",
+        "onnx: ",
+    ):
+        assert fact in out
+    assert "thing10" not in out
+
+
+def test_what_a_model_is_as_json(twelve_classes: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["models", "things", "--json"]) == 0
+    facts = json.loads(capsys.readouterr().out)
+    assert facts["task"] == "detection"
+    assert facts["family"] == "ultralytics"
+    assert len(facts["labels"]) == 12
+    assert facts["inputs"] == [{"name": "images", "shape": [None, 3, None, None], "dtype": "float32"}]
+    assert facts["preprocess"]["resize"] == "letterbox"
+    assert facts["metadata"]["stride"] == "32"
+    assert set(facts["runtimes"]) >= {"onnx", "openvino", "cuda"}
+
+
+def test_a_model_of_no_known_family(models: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    save(models / "odd.onnx", [1, 2, 3, 4, 5], {"author": "me " * 100})
+    assert main(["models", "odd"]) == 1
+    captured = capsys.readouterr()
+    assert "output0: 1 x 2 x 3 x 4 x 5" in captured.out
+    assert "author: me me" in captured.out
+    assert "(300 characters)" in captured.out
+    assert "# odd.yaml\n  family: ..." in captured.out
+    assert "labels: [" in captured.out
+    assert captured.err.startswith(f"vidette: {models / 'odd.onnx'}: no family fits")
+    assert captured.err.count("\n") == 1
+
+
+def test_a_file_that_is_no_model(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "notes.onnx").write_text("just text")
+    assert main(["models", "notes.onnx"]) == 1
+    assert "text file" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "answer"),
+    [
+        (["faces"], "vidette models get faces"),
+        (["get"], "takes one name or URL"),
+        (["get", "a", "b"], "takes one name or URL"),
+        (["a", "b"], "one file or name"),
+        (["get", "yolo11n"], "--accept-license AGPL-3.0"),
+        (["get", "yolo11s"], 'YOLO("yolo11s.pt").export(format="onnx", dynamic=True)'),
+        (["get", "https://example.org/a.onnx"], "--sha256"),
+        (["get", "models/things.onnx"], "is a file already"),
+    ],
+)
+def test_wrong_usage_is_one_line_and_exit_code_2(
+    arguments: list[str], answer: str, twelve_classes: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["models", *arguments]) == 2
+    captured = capsys.readouterr()
+    assert answer in captured.err
+    assert captured.err.count("\n") == 1
+    assert captured.out == ""
+
+
+def test_get_prints_where_the_model_is(models: Path, monkeypatch, capsys: pytest.CaptureFixture[str]) -> None:
+    asked = []
+
+    def get(name: str, licence: str | None, say: object) -> Path:
+        asked.append((name, licence))
+        return models / f"{name}.onnx"
+
+    monkeypatch.setattr(catalogue, "get", get)
+    assert main(["models", "get", "yolo11n", "--accept-license", "AGPL-3.0"]) == 0
+    assert asked == [("yolo11n", "AGPL-3.0")]
+    assert capsys.readouterr().out == f"{models / 'yolo11n.onnx'}\n"
+
+
+def test_ctrl_c_while_fetching(monkeypatch, capsys: pytest.CaptureFixture[str]) -> None:
+    def get(*_: object) -> Path:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(catalogue, "get", get)
+    assert main(["models", "get", "faces"]) == 130
+    assert "nothing was kept" in capsys.readouterr().err
