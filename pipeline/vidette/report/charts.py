@@ -1,6 +1,7 @@
 """The page's drawings as inline SVG: no script, colours from the style sheet, values under the pointer as titles."""
 
 import math
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
@@ -9,6 +10,14 @@ from vidette.report.collect import CONFIDENCE_BINS
 from vidette.report.timeline import Timeline
 
 _TIME_STEPS = (0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, 28800, 43200, 86400)
+
+
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
+
+
+def safe(text: object) -> str:
+    """Text from outside for a page: escaped, control characters and broken bytes replaced by a visible mark."""
+    return escape(_CONTROL.sub("\N{REPLACEMENT CHARACTER}", str(text)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,8 +49,8 @@ class _Plot:
 
 def objects_over_time(timeline: Timeline, series: Sequence[Series]) -> str:
     """Objects per frame, the mean of each bin, one stacked band per series; time without frames stays empty."""
-    plot = _Plot(44, 12, 704, 176)
-    bins = timeline.bins
+    plot = _Plot(40, 10, 1008, 190)
+    width, bins = timeline.readable()
     means = [
         [sum(each.objects[c] for c in one.class_ids) / each.frames if each.frames else 0.0 for each in bins]
         for one in series
@@ -51,11 +60,11 @@ def objects_over_time(timeline: Timeline, series: Sequence[Series]) -> str:
         below = tops[-1] if tops else [0.0] * len(bins)
         tops.append([a + b for a, b in zip(below, row, strict=True)])
     ticks = _ticks(max((value for row in tops for value in row), default=0.0))
-    end = max(timeline.end + (0 if timeline.in_seconds else 1), timeline.width)
+    end = max(timeline.end + (0 if timeline.in_seconds else 1), width)
     x_scale, y_scale = plot.width / end, plot.height / ticks[-1]
 
     def x(index: float) -> float:
-        return plot.left + min(end, index * timeline.width) * x_scale
+        return plot.left + min(end, index * width) * x_scale
 
     def y(value: float) -> float:
         return plot.bottom - value * y_scale
@@ -76,18 +85,18 @@ def objects_over_time(timeline: Timeline, series: Sequence[Series]) -> str:
         parts.append(f'<path class="band {one.colour}" d="{"".join(path)}"/>')
     for index, each in enumerate(bins):
         if each.frames:
-            lines = [f"{position(index * timeline.width, timeline.in_seconds)}: {each.frames} frames"]
-            lines += [f"{one.name}: {means[k][index]:.2f}" for k, one in enumerate(series) if means[k][index]]
+            lines = [f"{position(index * width, timeline.in_seconds)}: {each.frames} frames"]
+            lines += [f"{safe(one.name)}: {means[k][index]:.2f}" for k, one in enumerate(series) if means[k][index]]
             parts.append(
                 f'<rect class="hit" x="{x(index):.1f}" y="{plot.top}" width="{max(0.5, x(index + 1) - x(index)):.1f}" '
-                f'height="{plot.height}"><title>{escape(chr(10).join(lines))}</title></rect>'
+                f'height="{plot.height}"><title>{chr(10).join(lines)}</title></rect>'
             )
-    return _svg(760, 212, "objects per frame over time", parts)
+    return _svg(1056, 226, "objects per frame over time", parts)
 
 
 def confidence_histogram(counts: Sequence[int]) -> str:
     """Objects per confidence, 0 to 1."""
-    plot = _Plot(44, 12, 304, 120)
+    plot = _Plot(40, 10, 456, 140)
     ticks = _ticks(max(counts, default=0))
     y_scale, step = plot.height / ticks[-1], plot.width / CONFIDENCE_BINS
     parts = [_grid(plot, [(plot.bottom - tick * y_scale, _number(tick)) for tick in ticks])]
@@ -103,7 +112,7 @@ def confidence_histogram(counts: Sequence[int]) -> str:
         parts.append(
             f'<text class="tick" x="{at:.1f}" y="{plot.bottom + 17:.1f}" text-anchor="middle">{tenth / 10:.1f}</text>'
         )
-    return _svg(360, 156, "objects by confidence", parts)
+    return _svg(508, 178, "objects by confidence", parts)
 
 
 def stage_bars(stages_ms: dict[str, float]) -> str:
@@ -111,14 +120,14 @@ def stage_bars(stages_ms: dict[str, float]) -> str:
     longest = max(stages_ms.values(), default=0.0) or 1.0
     parts = []
     for row, (name, value) in enumerate(stages_ms.items()):
-        top = 8 + row * 28
-        length = max(1.0, 190 * value / longest)
+        top = 8 + row * 30
+        length = max(1.0, 330 * value / longest)
         parts.append(
-            f'<text class="name" x="86" y="{top + 14}" text-anchor="end">{escape(name)}</text>'
-            f'<path class="bar" d="{_bar_right(94, top + 2, length, 16)}"/>'
-            f'<text class="value" x="{94 + length + 7:.1f}" y="{top + 14}">{value:,.2f} ms</text>'
+            f'<text class="name" x="80" y="{top + 14}" text-anchor="end">{safe(name)}</text>'
+            f'<path class="bar" d="{_bar_right(90, top + 1, length, 18)}"/>'
+            f'<text class="value" x="{90 + length + 8:.1f}" y="{top + 14}">{value:,.2f} ms</text>'
         )
-    return _svg(360, 156, "wall time per result and stage", parts)
+    return _svg(508, 178, "wall time per result and stage", parts)
 
 
 def position(at: float, in_seconds: bool) -> str:

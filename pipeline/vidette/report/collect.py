@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import ClassVar
 
 import cv2
@@ -90,8 +91,9 @@ class StreamSummary:
     def _beaten_by(self, objects: int, position: float) -> int | None:
         """The place in `best` for a frame with so many objects; None when it has none.
 
-        Neighbours in time look alike: a frame competes with the one that is close to it, if there is one. Only more
-        objects win, so that a long run soon draws nothing more.
+        Neighbours in time look alike: a frame competes with the one that is close to it, if there is one, and what is
+        close grows with the run. Only more objects win, or as many as one of two that have become neighbours: so a
+        long run soon draws nothing more.
         """
         if not self._pictures:
             return None
@@ -101,7 +103,13 @@ class StreamSummary:
                 return place if objects > other.objects else None
         if len(self.best) < self._pictures:
             return len(self.best)
-        worst = min(range(len(self.best)), key=lambda place: self.best[place].objects)
+        by_time = sorted(range(len(self.best)), key=lambda place: self.best[place].position)
+        for pair in pairwise(by_time):
+            if self.best[pair[1]].position - self.best[pair[0]].position < near:
+                lesser = min(pair, key=lambda place: self.best[place].objects)
+                if objects >= self.best[lesser].objects:
+                    return lesser
+        worst = min(by_time, key=lambda place: self.best[place].objects)
         return worst if objects > self.best[worst].objects else None
 
 

@@ -1,24 +1,21 @@
 """A run as one HTML page that needs nothing else: no script, no request, light and dark.
 
-Every text that comes from outside (stream names, labels, the command, error messages) passes `_text`.
+Every text that comes from outside (stream names, labels, the command, error messages) passes `safe`.
 """
 
 import base64
-import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from html import escape
 from typing import Any
 
 from vidette.detections import class_name
-from vidette.report.charts import Series, confidence_histogram, objects_over_time, position, stage_bars
+from vidette.report.charts import Series, confidence_histogram, objects_over_time, position, safe, stage_bars
 from vidette.report.collect import BestFrame, ReportCollector, StreamSummary
 from vidette.report.style import CSS
 
 _COLOURS = 6  # classes with a colour of their own; the seventh is that of all others
 _OPEN_STREAMS = 8
 _TABLE_CLASSES = 25
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 
 # Even if an escape were forgotten: a page under this rule runs no script and fetches nothing.
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
@@ -44,7 +41,7 @@ def page(report: Report, collector: ReportCollector) -> str:
         "<h2>Sinks</h2>",
         _sinks(report["sinks"]),
     ]
-    title = _text(" ".join(["Vidette report", *(stream["stream"] for stream in streams[:3])]), isolate=False)
+    title = safe(" ".join(["Vidette report", *(stream["stream"] for stream in streams[:3])]))
     return (
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
         f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">'
@@ -100,7 +97,7 @@ def _tiles(report: Report) -> str:
 
 def _frames(streams: Sequence[Report]) -> str:
     head = ["stream", "decoded", "inferred", "results", "dropped", "failed", "in flight", "unreadable"]
-    head += ["objects", "wall", "frames/s", "mean batch", "latency p50", "p99"]
+    head += ["objects", "wall", "frames/s", "mean batch", "latency p50", "latency p99"]
     rows = [
         [
             _text(stream["stream"]) + _shares(stream),
@@ -210,7 +207,7 @@ def _stream(stream: Report, seen: StreamSummary | None, names: Sequence[str], op
 
 
 def _step(seen: StreamSummary) -> str:
-    width = seen.timeline.width
+    width, _ = seen.timeline.readable()
     if seen.timeline.in_seconds:
         return f"mean over {width:g} s each" if width < 120 else f"mean over {position(width, True)} each"
     return "by frame number" if width == 1 else f"mean over {width:g} frames each"
@@ -289,10 +286,9 @@ def _table(
     return f'<div class="{"card " if card else ""}scroll">{table}</div>'
 
 
-def _text(value: object, isolate: bool = True) -> str:
-    """Text from outside as HTML: escaped, control characters made visible, its writing direction kept to itself."""
-    safe = escape(_CONTROL.sub("\N{REPLACEMENT CHARACTER}", str(value)))
-    return f"<bdi>{safe}</bdi>" if isolate else safe
+def _text(value: object) -> str:
+    """Text from outside as HTML; its writing direction stays its own affair."""
+    return f"<bdi>{safe(value)}</bdi>"
 
 
 def _sum(streams: Sequence[Report], column: str) -> int:

@@ -19,7 +19,7 @@ CSS = """
 * { box-sizing: border-box; }
 body { margin: 0; background: var(--page); color: var(--ink);
   font: 15px/1.5 system-ui, -apple-system, "Segoe UI", Roboto, "Helvetica Neue", sans-serif; }
-main { max-width: 1120px; margin: 0 auto; padding: 40px 24px 56px; }
+main { max-width: 1160px; margin: 0 auto; padding: 40px 24px 56px; }
 h1 { font-size: 27px; line-height: 1.2; letter-spacing: -.015em; margin: 0; font-weight: 650; }
 h2 { font-size: 17px; margin: 44px 0 12px; font-weight: 650; }
 h3 { font-size: 13px; margin: 0 0 8px; font-weight: 600; color: var(--soft); }
@@ -42,11 +42,13 @@ code { font: 13px/1.5 ui-monospace, "SF Mono", Menlo, Consolas, monospace; overf
   margin-bottom: 16px; }
 .scroll { overflow-x: auto; padding: 4px 0; }
 table { border-collapse: collapse; width: 100%; font-size: 14px; font-variant-numeric: tabular-nums; }
-th { text-align: right; color: var(--soft); font-weight: 550; font-size: 12.5px; padding: 8px 14px;
-  border-bottom: 1px solid var(--line); vertical-align: bottom; white-space: nowrap; }
-td { text-align: right; padding: 8px 14px; border-bottom: 1px solid var(--grid); vertical-align: top;
+th { text-align: right; color: var(--soft); font-weight: 550; font-size: 12.5px; padding: 8px 9px;
+  border-bottom: 1px solid var(--line); vertical-align: bottom; }
+td { text-align: right; padding: 8px 9px; border-bottom: 1px solid var(--grid); vertical-align: top;
   white-space: nowrap; }
 tr:last-child td { border-bottom: 0; }
+th:first-child, td:first-child { padding-left: 20px; } th:last-child, td:last-child { padding-right: 20px; }
+.stream th:first-child, .stream td:first-child { padding-left: 0; }
 .text { text-align: left; } td.text { white-space: normal; overflow-wrap: anywhere; min-width: 110px; }
 td small { display: block; color: var(--soft); font-size: 12.5px; }
 .share { display: flex; gap: 2px; width: 120px; height: 10px; margin-top: 6px; border-radius: 5px; overflow:
@@ -65,7 +67,7 @@ details.stream > summary ~ * { margin-top: 18px; }
   padding: 0; list-style: none; }
 .legend i { display: inline-block; width: 10px; height: 10px; border-radius: 3px; margin-right: 7px; }
 svg { display: block; width: 100%; height: auto; }
-svg text { font: 11.5px system-ui, -apple-system, "Segoe UI", Roboto, sans-serif; font-variant-numeric:
+svg text { font: 12px system-ui, -apple-system, "Segoe UI", Roboto, sans-serif; font-variant-numeric:
   tabular-nums; }
 .tick { fill: var(--faint); } .name { fill: var(--soft); } .value { fill: var(--ink); }
 .grid { stroke: var(--grid); } .axis { stroke: var(--faint); }

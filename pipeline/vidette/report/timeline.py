@@ -1,6 +1,7 @@
 """Objects per class over time, in memory that does not grow."""
 
 from collections import Counter
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 MAX_BINS = 240
@@ -49,6 +50,16 @@ class Timeline:
         self._bin(position).add(Bin(1, objects))
         return position
 
+    def readable(self) -> tuple[float, list[Bin]]:
+        """Width and bins for a drawing: a bin of seconds that has frames has two of them in the mean.
+
+        Bins narrower than the time between frames would show a comb instead of what was seen.
+        """
+        width, bins = self.width, self.bins
+        while self.in_seconds and len(bins) > 1 and sum(b.frames for b in bins) < 2 * sum(b.frames > 0 for b in bins):
+            width, bins = 2 * width, _pairs(bins)
+        return width, bins
+
     def _position(self, epoch: int, pts_s: float | None, wall: float) -> float:
         if not self.in_seconds:
             return float(self._frames)
@@ -62,20 +73,23 @@ class Timeline:
 
     def _bin(self, position: float) -> Bin:
         while (index := int(position / self.width)) >= MAX_BINS:
-            self._merge()
+            self.width, self.bins = 2 * self.width, _pairs(self.bins)
         while len(self.bins) <= index:
             self.bins.append(Bin())
         return self.bins[index]
 
-    def _merge(self) -> None:
-        for left in range(0, len(self.bins) - 1, 2):
-            self.bins[left].add(self.bins[left + 1])
-        self.bins = self.bins[::2]
-        self.width *= 2
-
     def _start_seconds(self) -> None:
-        before = Bin()
-        for each in self.bins:
-            before.add(each)
+        before = _merged(self.bins)
         self.in_seconds, self.width, self.end = True, _FIRST_BIN_S, 0.0
         self.bins = [before] if before.frames else []
+
+
+def _pairs(bins: Sequence[Bin]) -> list[Bin]:
+    return [_merged(bins[left : left + 2]) for left in range(0, len(bins), 2)]
+
+
+def _merged(bins: Iterable[Bin]) -> Bin:
+    whole = Bin()
+    for each in bins:
+        whole.add(each)
+    return whole
