@@ -8,7 +8,6 @@ import numpy as np
 import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
-
 from vidette.errors import ModelError
 from vidette.families.base import Tensor
 from vidette.onnxfile import open_shapes, read_signature

@@ -1,5 +1,4 @@
 import pytest
-
 from vidette.errors import ModelError
 from vidette.sidecar import load_sidecar
 

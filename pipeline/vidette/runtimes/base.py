@@ -8,6 +8,7 @@ from typing import Any, Literal, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from vidette.errors import ModelError
 from vidette.families.base import Preprocess, Signature
 
 PlanMode = Literal["latency", "throughput"]
@@ -138,3 +139,19 @@ def slot_shape(preprocess: Preprocess, batch: int, shape: tuple[int, int]) -> tu
 def slot_dtype(preprocess: Preprocess) -> np.dtype[Any]:
     """The input tensor's numpy type."""
     return np.dtype(preprocess.dtype)
+
+
+def check_shape(model: ModelFile, shape: tuple[int, int]) -> None:
+    """Raise ModelError when the file fixes another (height, width)."""
+    fixed = model.preprocess.height or shape[0], model.preprocess.width or shape[1]
+    if fixed != shape:
+        raise cannot_run_at(model, shape, f"the file fixes {fixed[1]}x{fixed[0]}")
+
+
+def cannot_run_at(model: ModelFile, shape: tuple[int, int], reason: str) -> ModelError:
+    """The error for a size that the graph refuses although its declaration leaves it open."""
+    height, width = shape
+    fixed_height, fixed_width = model.preprocess.height, model.preprocess.width
+    size = model.preprocess.size
+    remedy = f"{fixed_width or size}x{fixed_height or size}"
+    return ModelError(f"{model.path}: does not run at {width}x{height} (try `input: {remedy}`): {reason}")

@@ -1,0 +1,117 @@
+"""ONNX Runtime on the CPU."""
+
+import importlib.util
+from typing import Any
+
+import numpy as np
+
+from vidette.errors import ModelError
+from vidette.runtimes import onnx
+from vidette.runtimes.base import (
+    ArrayBuffer,
+    Buffer,
+    ModelFile,
+    Outputs,
+    Plan,
+    Wish,
+    cannot_run_at,
+    check_shape,
+    slot_dtype,
+    slot_shape,
+)
+
+
+class _CpuBuffer(ArrayBuffer):
+    __slots__ = ("options",)
+
+    def __init__(self, slots: np.ndarray[Any, Any], options: Any) -> None:
+        super().__init__(slots)
+        self.options = options
+
+
+class CpuSession:
+    """One session for all callers: `run()` releases the GIL, and weights exist once."""
+
+    def __init__(self, model: ModelFile, plan: Plan) -> None:
+        self.plan = plan
+        self._model = model
+        self._stopper = onnx.Stopper()
+        # The arena never gives back what the largest input took, and saves nothing measurable.
+        self._session = onnx.create(
+            model, ["CPUExecutionProvider"], plan.threads, {k: str(v) for k, v in plan.options.items()}, arena=False
+        )
+        self._input = self._session.get_inputs()[0].name
+        if model.preprocess.height and model.preprocess.width:
+            shape = (model.preprocess.height, model.preprocess.width)
+            self.run(self.buffer(shape), 1)  # the only shape: fail early
+
+    def buffer(self, shape: tuple[int, int]) -> _CpuBuffer:
+        """Plain numpy memory; the size is checked by the first run."""
+        check_shape(self._model, shape)
+        preprocess = self._model.preprocess
+        slots = np.zeros(slot_shape(preprocess, self.plan.ladder[-1], shape), slot_dtype(preprocess))
+        return _CpuBuffer(slots, self._stopper.run_options())
+
+    def run(self, buffer: Buffer, count: int) -> Outputs:
+        """Arrays of their own: ONNX Runtime allocates outputs per run."""
+        assert isinstance(buffer, _CpuBuffer)
+        slots = buffer.slots[: self.plan.bucket(count)]
+        try:
+            outputs: Outputs = self._session.run(None, {self._input: slots}, buffer.options)
+        except Exception as error:  # the library's exceptions share no base of their own
+            if self._stopper.stopped:
+                raise ModelError(f"{self._model.id}: stopped") from error
+            height, width = slots.shape[2:] if self._model.preprocess.layout == "nchw" else slots.shape[1:3]
+            raise cannot_run_at(self._model, (height, width), onnx.one_line(error)) from error
+        return outputs
+
+    def stop(self) -> None:
+        """End runs under way within some 30 ms; later ones fail at once."""
+        self._stopper.stop()
+
+    def close(self) -> None:
+        """Let the weights go."""
+        self._session = None
+
+
+class OnnxCpu:
+    """ONNX Runtime's own CPU provider, exact in float32."""
+
+    name = "onnx"
+
+    def available(self) -> str | None:
+        """Whether an `onnxruntime` package, of either kind, can be imported."""
+        spec = importlib.util.find_spec("onnxruntime")
+        return None if spec is not None and spec.origin is not None else onnx.package_problem()
+
+    def plan(self, model: ModelFile, wish: Wish) -> Plan:
+        """Throughput: one thread per run and a caller per core. Latency: one caller on all cores.
+
+        Batch 1 unless the file fixes another: batches gain nothing on a CPU.
+        """
+        if wish.device not in ("auto", "cpu"):
+            raise ModelError(f"device: {wish.device}: this is the CPU runtime: use `device: cpu`")
+        if wish.precision not in ("auto", "f32"):
+            raise ModelError(
+                f"precision: {wish.precision}: ONNX Runtime computes in f32 on a CPU: use f32, or `runtime: openvino`"
+            )
+        throughput = wish.mode == "throughput"
+        callers, threads = (wish.cores, 1) if throughput else (1, wish.cores)
+        # Waiting threads that spin burn half a core for nothing when other work shares the machine.
+        options = {"session.intra_op.allow_spinning": "0", "session.inter_op.allow_spinning": "0"}
+        return Plan(
+            runtime=self.name,
+            device="cpu",
+            precision="f32",
+            mode=wish.mode,
+            callers=callers,
+            permits=callers,
+            threads=threads,
+            ladder=(model.preprocess.batch or 1,),
+            options={**options, **wish.options},
+            why=f"{wish.cores} cores: {callers} x {threads} threads; batches gain nothing on a CPU",
+        )
+
+    def open(self, model: ModelFile, plan: Plan) -> CpuSession:
+        """Load the weights; a model of one size also runs once."""
+        return CpuSession(model, plan)

@@ -1,0 +1,231 @@
+"""OpenVINO on the CPU: the `openvino` package itself, which reads ONNX files.
+
+At its default precision (bf16 where the CPU has it) a run costs 0.6x of ONNX Runtime's.
+"""
+
+import functools
+import importlib.util
+import sys
+import threading
+import weakref
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from vidette.errors import ModelError
+from vidette.runtimes.base import (
+    ArrayBuffer,
+    Buffer,
+    ModelFile,
+    Outputs,
+    Plan,
+    Wish,
+    cannot_run_at,
+    check_shape,
+    slot_dtype,
+    slot_shape,
+)
+
+# Each compiled shape holds its own packed weights (about 40 MiB for yolo11n) and costs 0.3 s of CPU; further ones
+# share a model with open sizes, which costs 7 % more per run (measured). A folder of photographs has dozens.
+_MAX_SHAPES = 4
+
+_import_lock = threading.Lock()
+
+
+@functools.cache
+def _core() -> Any:
+    """The library's entry point, one per process."""
+    # `openvino/__init__` tries to import its model converter, which imports openvino_telemetry: half of the import's
+    # cost, and a package whose purpose is to send. None in sys.modules makes that one import fail, which it expects.
+    converter = "openvino.tools.ovc"
+    with _import_lock:
+        hide = converter not in sys.modules
+        if hide:
+            sys.modules[converter] = None  # type: ignore[assignment]
+        try:
+            import openvino
+        finally:
+            if hide:
+                del sys.modules[converter]
+    return openvino.Core()
+
+
+def default_precision() -> str:
+    """What the library computes in on this CPU unless told otherwise: f32, bf16 or f16."""
+    return _precision(_core().get_property("CPU", "INFERENCE_PRECISION_HINT"))
+
+
+def _precision(hint: Any) -> str:
+    return str(hint.get_type_name())
+
+
+def _reason(error: Exception) -> str:
+    """What is wrong, without the nested source locations: the head of a summary where there is one, else the end."""
+    lines = [line.strip(" -") for line in str(error).splitlines() if line.strip()]
+    summary = lines.index("Summary:") + 1 if "Summary:" in lines else -1
+    return lines[summary][:200] if lines else type(error).__name__
+
+
+class _RequestBuffer(ArrayBuffer):
+    """A buffer with the infer request that reads it."""
+
+    __slots__ = ("__weakref__", "request", "shape")
+
+    def __init__(self, slots: np.ndarray[Any, Any], request: Any, shape: tuple[int, int]) -> None:
+        super().__init__(slots)
+        self.request = request
+        self.shape = shape
+
+
+class _Compiled:
+    """The compiled model of one shape; the lock keeps a second caller waiting instead of compiling again."""
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self.model: Any = None
+
+
+class OpenVinoSession:
+    """One network, one compiled model per input shape, one infer request per buffer."""
+
+    def __init__(self, model: ModelFile, plan: Plan) -> None:
+        self._core = _core()
+        self._model = model
+        self._wanted = plan.precision
+        self._compiled: dict[tuple[int, int] | None, _Compiled] = {}
+        self._buffers: weakref.WeakSet[_RequestBuffer] = weakref.WeakSet()
+        self._lock = threading.Lock()
+        self._stopped = False
+        self.plan = replace(plan, precision=default_precision() if plan.precision == "auto" else plan.precision)
+        self._network = self._read()
+        if model.preprocess.height and model.preprocess.width:
+            self._compile((model.preprocess.height, model.preprocess.width))  # the only shape: fail early
+
+    def buffer(self, shape: tuple[int, int]) -> _RequestBuffer:
+        """Memory that the library reads in place. Compiles the model at the first use of a size."""
+        check_shape(self._model, shape)
+        compiled = self._compile(shape)
+        preprocess = self._model.preprocess
+        slots = np.zeros(slot_shape(preprocess, self.plan.ladder[-1], shape), slot_dtype(preprocess))
+        import openvino
+
+        request = compiled.create_infer_request()
+        request.set_input_tensor(openvino.Tensor(slots, shared_memory=True))
+        buffer = _RequestBuffer(slots, request, shape)
+        with self._lock:
+            self._buffers.add(buffer)
+        return buffer
+
+    def run(self, buffer: Buffer, count: int) -> Outputs:
+        """Views of the request's own outputs."""
+        assert isinstance(buffer, _RequestBuffer)
+        if self._stopped:
+            raise ModelError(f"{self._model.id}: stopped")
+        request = buffer.request
+        try:
+            request.infer(share_outputs=True)
+        except RuntimeError as error:
+            if self._stopped:
+                raise ModelError(f"{self._model.id}: stopped") from error
+            raise cannot_run_at(self._model, buffer.shape, _reason(error)) from error
+        return [tensor.data for tensor in request.output_tensors]
+
+    def stop(self) -> None:
+        """Cancel runs under way; later ones fail at once."""
+        self._stopped = True
+        with self._lock:
+            buffers = list(self._buffers)
+        for buffer in buffers:
+            buffer.request.cancel()
+
+    def close(self) -> None:
+        """Let the compiled models go; those of living buffers go with them."""
+        self._compiled.clear()
+        self._network = None
+
+    def _read(self) -> Any:
+        import openvino
+
+        # `Core.read_model` would try a damaged file as every other format it knows, and complain on stderr.
+        frontend = openvino.frontend.FrontEndManager().load_by_framework("onnx")
+        try:
+            return frontend.convert(frontend.load(str(self._model.path)))
+        except Exception as error:  # the frontend's exceptions share no base of their own
+            path = self._model.path
+            raise ModelError(f"{path}: OpenVINO cannot read it: {_reason(error)}; try `runtime: onnx`") from error
+
+    def _compile(self, shape: tuple[int, int]) -> Any:
+        with self._lock:
+            key = shape if shape in self._compiled or len(self._compiled) < _MAX_SHAPES else None
+            entry = self._compiled.setdefault(key, _Compiled())
+        with entry.lock:
+            if entry.model is None:
+                entry.model = self._build(shape, shape if key else (-1, -1))
+            return entry.model
+
+    def _build(self, shape: tuple[int, int], sizes: tuple[int, int]) -> Any:
+        network = self._network.clone()
+        try:
+            network.reshape({0: list(slot_shape(self._model.preprocess, self.plan.ladder[-1], sizes))})
+        except RuntimeError as error:
+            raise cannot_run_at(self._model, shape, _reason(error)) from error
+        try:
+            compiled = self._core.compile_model(network, "CPU", dict(self.plan.options))
+        except RuntimeError as error:
+            raise ModelError(f"{self._model.path}: OpenVINO cannot compile it: {_reason(error)}") from error
+        really = _precision(compiled.get_property("INFERENCE_PRECISION_HINT"))
+        if self._wanted not in ("auto", really):
+            raise ModelError(
+                f"precision: {self._wanted}: OpenVINO runs in {really} on this CPU: use auto, f32 or {really}"
+            )
+        self.plan = replace(self.plan, precision=really)
+        return compiled
+
+
+class OpenVino:
+    """The `openvino` package on the CPU."""
+
+    name = "openvino"
+
+    def available(self) -> str | None:
+        """Whether the package is installed; it is not imported."""
+        if importlib.util.find_spec("openvino") is None:
+            return 'OpenVINO is not installed: pip install "vidette[cpu]"'
+        return None
+
+    def plan(self, model: ModelFile, wish: Wish) -> Plan:
+        """Throughput: a stream, a thread and a caller per core. Latency: one run on all cores.
+
+        Batch 1 unless the file fixes another: batches gain nothing on a CPU.
+        """
+        if wish.device not in ("auto", "cpu"):
+            raise ModelError(f"device: {wish.device}: OpenVINO runs on the CPU here: use `device: cpu`")
+        throughput = wish.mode == "throughput"
+        streams = wish.cores if throughput else 1
+        options: dict[str, Any] = {
+            "INFERENCE_NUM_THREADS": wish.cores,
+            "NUM_STREAMS": streams,
+            # Pinned threads of two processes meet on the same cores, while others of a shared machine are idle.
+            "ENABLE_CPU_PINNING": False,
+        }
+        if wish.precision != "auto":
+            options["INFERENCE_PRECISION_HINT"] = wish.precision
+        threads = 1 if throughput else wish.cores
+        return Plan(
+            runtime=self.name,
+            device="cpu",
+            precision=wish.precision,
+            mode=wish.mode,
+            callers=streams,
+            permits=streams,
+            threads=threads,
+            ladder=(model.preprocess.batch or 1,),
+            options={**options, **wish.options},
+            why=f"{wish.cores} cores: {streams} x {threads} threads; batches gain nothing on a CPU",
+        )
+
+    def open(self, model: ModelFile, plan: Plan) -> OpenVinoSession:
+        """Read the file; a model of one size is also compiled."""
+        return OpenVinoSession(model, plan)
