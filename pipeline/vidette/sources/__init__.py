@@ -126,7 +126,8 @@ def _videos_and_pictures(found: list[str], pictures_url: str) -> list[tuple[str,
     videos = [f for f in files if not is_picture(f) and (is_glob or f.lower().endswith(_VIDEO_SUFFIXES))]
     streams = [(_id_of(video), video) for video in videos]
     if any(is_picture(path) for path in files):
-        streams.append((_id_of(os.path.dirname(pictures_url) if is_glob else pictures_url) or "images", pictures_url))
+        folder = os.path.dirname(pictures_url) if is_glob else pictures_url
+        streams.append((_id_of(os.path.abspath(folder)), pictures_url))
     if not streams:
         raise ConfigError(f"{pictures_url}: neither videos nor pictures there")
     return streams

@@ -18,8 +18,8 @@ from vidette.sources.files import path_of
 SUFFIXES = (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".bmp", ".webp", ".tif", ".tiff", ".jp2", ".ppm", ".pgm", ".pbm")
 """Endings that mean a picture; an animated GIF is a video."""
 
-MAX_PIXELS = 1 << 28
-"""Pictures beyond this are refused before they are unpacked: 800 MB of BGR from a file of some kilobytes."""
+MAX_PIXELS = 178_956_970
+"""Pictures beyond this (Pillow's own limit) are refused before they are unpacked: some kilobytes become 500 MB."""
 
 _DIGITS = re.compile(r"(\d+)")
 
