@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from vidette.kernels import heads
 
-from kernels import twin
+from tests.kernels import twin
 
 GRIDS = np.array([8, 16, 32], np.int64)
 NONE = np.empty(0, np.int64)
@@ -147,7 +147,7 @@ def test_whatever_memory_there_is_one_compiled_version():
 def test_without_the_compiler_the_same_comes_out():
     script = """
 import numpy as np
-from kernels import twin
+from tests.kernels import twin
 from vidette.kernels import heads, nms
 from vidette.pixels.letterbox import fit
 rng = np.random.default_rng(0)
@@ -170,7 +170,7 @@ np.testing.assert_allclose(heads.centres(*maps, 0.5, 4)[0].T, twin.centres(*maps
 half = np.arange(0, 1 << 16, 77, dtype=np.uint16).view(np.float16)
 np.testing.assert_array_equal(heads.readable(half), half.astype(np.float32))
 """
-    root = Path(__file__).parents[1]
+    root = Path(__file__).parents[2]
     path = os.pathsep.join([str(root), *sys.path])
     done = subprocess.run(
         [sys.executable, "-c", script],

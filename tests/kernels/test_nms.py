@@ -6,7 +6,7 @@ from hypothesis.extra.numpy import arrays
 from vidette.kernels import nms
 from vidette.pixels.letterbox import fit
 
-from kernels import twin
+from tests.kernels import twin
 
 BIG = 10**6
 

@@ -134,16 +134,18 @@ def detections(
     points: npt.NDArray[np.float32] | None = None,
     *,
     suppressed: bool = False,
+    inverse: npt.NDArray[np.float64] | None = None,
 ) -> Detections:
     """Suppress (unless the graph has), map to the source picture and clip; `points` are (n, K, 2) input pixels.
 
-    Landmarks have no confidence of their own: they get their box's, and are not clipped. Raises DecodeError.
+    Landmarks have no confidence of their own: they get their box's, and are not clipped. `inverse` is for families
+    that map back otherwise than the letterbox. Raises DecodeError.
     """
     if state != heads.OK:
         raise DecodeError("nan", "the model returned scores or boxes that are not numbers; try `precision: f32`")
     xyxy, confidence, class_id, chosen = nms.finish(
         candidates,
-        letterbox.inverse,
+        letterbox.inverse if inverse is None else inverse,
         letterbox.width,
         letterbox.height,
         1.0 if suppressed else limits.iou,

@@ -41,7 +41,11 @@ class Grid:
             width,
             height,
         )
-        return reading.detections(candidates, state, letterbox, limits, self.labels)
+        # YOLOX divides both axes by the one ratio it aimed at, not by what whole pixels made of it: up to one input
+        # pixel at the far border, but the boxes that everybody else has of these models.
+        back = max(letterbox.width / width, letterbox.height / height)
+        inverse = np.array([back, back, 0.0, 0.0])
+        return reading.detections(candidates, state, letterbox, limits, self.labels, inverse=inverse)
 
 
 class Yolox:
