@@ -257,8 +257,10 @@ class Cuda:
         """Load onto the GPU. Raises ModelError when something else than CUDA came up, and says why."""
         _preload()
         options = {key: str(value) for key, value in plan.options.items()}
-        session = onnx.create(model, [(_PROVIDER, options), "CPUExecutionProvider"], 1, {}, arena=True)
-        if session.get_providers()[0] != _PROVIDER:
+        session = None
+        if _PROVIDER in onnx.import_onnxruntime().get_available_providers():
+            session = onnx.create(model, [(_PROVIDER, options), "CPUExecutionProvider"], 1, {}, arena=True)
+        if session is None or session.get_providers()[0] != _PROVIDER:  # it falls back to the CPU without an exception
             reason = self.available() or f"{_PROVIDER} did not come up, although its libraries load: see nvidia-smi"
             raise ModelError(f"device: {plan.device}: {reason}")
         really = {**options, **session.get_provider_options()[_PROVIDER]}
