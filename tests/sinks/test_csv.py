@@ -3,7 +3,7 @@ from pathlib import Path
 
 from vidette_sinks.csv import COLUMNS, CsvSettings, CsvSink
 
-from sinks.results import detections, result, run_of, write_until_error
+from tests.sinks.results import detections, result, run_of, write_until_error
 
 
 def opened(path: Path, **settings) -> CsvSink:

@@ -11,7 +11,7 @@ from vidette.errors import ConfigError, SinkError
 from vidette.payloads import payload
 from vidette_sinks.jsonl import JsonlSettings, JsonlSink
 
-from sinks.results import detections, result, run_of, write_until_error
+from tests.sinks.results import detections, result, run_of, write_until_error
 
 
 def opened(path: Path, **settings) -> JsonlSink:
@@ -143,7 +143,7 @@ def test_settings():
 
 
 WRITER = """
-from sinks.results import result, run_of
+from tests.sinks.results import result, run_of
 from vidette_sinks.jsonl import JsonlSettings, JsonlSink
 import sys
 sink = JsonlSink(JsonlSettings(path=sys.argv[1]))

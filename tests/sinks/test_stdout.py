@@ -8,7 +8,7 @@ from vidette.errors import SinkError
 from vidette_sinks._files import LineFile
 from vidette_sinks.stdout import StdoutSettings, StdoutSink
 
-from sinks.results import result, run_of
+from tests.sinks.results import result, run_of
 
 
 def test_lines_come_out_behind_what_was_printed(capfd):
@@ -32,7 +32,7 @@ def test_a_reader_that_went_away_is_one_clear_error():
 
 
 WRITER = """
-from sinks.results import result, run_of
+from tests.sinks.results import result, run_of
 from vidette.errors import SinkError
 from vidette_sinks.stdout import StdoutSettings, StdoutSink
 sink = StdoutSink(StdoutSettings())

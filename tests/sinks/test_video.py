@@ -14,7 +14,7 @@ from vidette.errors import ConfigError, SinkError
 from vidette.frame import Picture
 from vidette_sinks.video import VideoSettings, VideoSink
 
-from sinks.results import detections, grey, result, run_of, write_until_error
+from tests.sinks.results import detections, grey, result, run_of, write_until_error
 
 NOTHING = Detections.none(("person", "bus"))
 ENDINGS = [".mp4", ".mov", ".mkv"]
@@ -146,7 +146,7 @@ def test_a_closed_mp4_is_a_plain_one(tmp_path):
 
 
 WRITER = """
-from sinks.results import detections, grey, result, run_of
+from tests.sinks.results import detections, grey, result, run_of
 from vidette_sinks.video import VideoSettings, VideoSink
 import sys
 sink = VideoSink(VideoSettings(path=sys.argv[1]))
