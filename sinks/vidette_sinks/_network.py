@@ -1,6 +1,7 @@
 """What sinks share that send to a server: URLs without secrets, and an event loop that can always be left."""
 
 import asyncio
+import logging
 import re
 import threading
 from collections.abc import Callable, Coroutine
@@ -9,6 +10,8 @@ from typing import Any, ParamSpec, TypeVar
 from urllib.parse import SplitResult, unquote, urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
+
+log = logging.getLogger("vidette.sink.network")
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -94,6 +97,8 @@ class SinkLoop:
     def __init__(self) -> None:
         self._loop = asyncio.new_event_loop()
         self._loop.set_default_executor(_DaemonThreads())
+        # What fails on our behalf is raised by `run`; the rest is what libraries leave behind of broken connections.
+        self._loop.set_exception_handler(lambda _, context: log.debug("%s", context.get("message")))
 
     def run(self, work: Coroutine[Any, Any, T]) -> T:
         """Run until `work` is done; other tasks of the loop go on meanwhile."""
