@@ -80,7 +80,7 @@ class ModelConfig(_Closed):
         size = INPUT.fullmatch(self.input)
         return ModelRequest(
             id=id,
-            path=catalogue.locate(self.path, base),
+            path=catalogue.locate(at_base(self.path, base)),
             device=self.device,
             runtime=self.runtime,
             precision=self.precision,
@@ -139,7 +139,7 @@ def one_model_job(
     sources: list[tuple[str, str]], model: ModelConfig, mode: Any, fps_limit: float | None, sinks: list[SinkRequest]
 ) -> Job:
     """The job of a command line or a Python call: every (id, url) is watched by one model. Raises ConfigError."""
-    model_id = catalogue.locate(model.path, Path()).stem
+    model_id = catalogue.locate(model.path).stem
     streams = {id: StreamConfig(url=url, model=model_id, mode=mode, fps_limit=fps_limit) for id, url in sources}
     return Site(models={model_id: model}, streams=streams).job(Path(), sinks)
 
@@ -169,11 +169,9 @@ def find_sources(texts: Iterable[str]) -> list[tuple[str, str]]:
 
 
 def at_base(url: str, base: Path) -> str:
-    """A relative path of a site file, seen from the working directory; URLs stay."""
-    scheme = urlsplit(url).scheme
-    if len(scheme) > 1 and not (base / url).exists():
-        return url
-    return str(base / url) if base != Path() else url
+    """A relative path of a site file, seen from the working directory; URLs and names without a file stay."""
+    is_file = (base / url).exists() or (Path(url).suffix and len(urlsplit(url).scheme) < 2)
+    return str(base / url) if is_file and base != Path() else url
 
 
 def make_sink(fields: dict[str, Any], base: Path) -> SinkRequest:

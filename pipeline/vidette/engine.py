@@ -100,8 +100,6 @@ class Engine:
         self._close(None if finished else deadline)
 
     def _close(self, deadline: float | None) -> None:
-        for stream in self.streams:
-            stream.discard()
         for lane in self.lanes.values():
             lane.stop()
         for lane in self.lanes.values():
@@ -110,6 +108,7 @@ class Engine:
         for stream in self.streams:
             if not stream.join(deadline or time.monotonic() + DRAIN_S):
                 log.error("stream %s did not stop in time", stream.request.id)
+            stream.discard()  # only now: as long as the lane ran, the room would have been filled again
             if stream.ledger.ended is None:
                 stream.ledger.ended = time.monotonic()
         for outlet in self._started_outlets:
@@ -122,7 +121,7 @@ class Engine:
         """One line per model: what really runs, and why."""
         lines = []
         for lane in self.lanes.values():
-            plan, model = lane.plan, lane.model
+            plan, model = lane.model.session.plan, lane.model
             lines.append(
                 f"model {model.id}: {model.family}, {plan.runtime} on {plan.device}, {plan.precision}, "
                 f"{plan.callers} callers x {plan.threads} threads, batch up to {plan.ladder[-1]}, "
@@ -163,7 +162,7 @@ class Engine:
         return lane
 
     def _model_report(self, lane: Lane, wall: float) -> dict[str, Any]:
-        model, plan = lane.model, lane.plan
+        model, plan = lane.model, lane.model.session.plan
         return {
             "model": model.id,
             "file": model.request.path.name,

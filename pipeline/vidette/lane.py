@@ -71,6 +71,8 @@ class Entry:
             if lane.stopping or self.aborted:
                 return False
             displaced = lane.batcher.put(feed, item, time.monotonic())
+            if lane.forming_waits:
+                lane.device.notify_all()
             if lane.idle:
                 lane.work.notify()
         if displaced is not None:
@@ -115,8 +117,10 @@ class Lane:
         self.model = model
         self.plan = model.session.plan
         self.lock = threading.Lock()
-        self.work = threading.Condition(self.lock)
+        self.work = threading.Condition(self.lock)  # idle callers wait for something to do
         self.idle = 0
+        self.device = threading.Condition(self.lock)  # formed batches wait for the device, or for company
+        self.forming_waits = 0
         self.stopping = False
         self.batcher: Batcher[Item] = Batcher(self.plan.ladder[-1], model.request.max_delay)
         self.busy_s = 0.0
@@ -148,12 +152,14 @@ class Lane:
         with self.lock:
             self.stopping = True
             self.work.notify_all()
+            self.device.notify_all()
         self.model.session.stop()
 
     def join(self, deadline: float) -> bool:
         """Wait for the callers until `deadline` (monotonic). True when all have ended: the model is closed then."""
         for thread in self._threads:
-            thread.join(max(0.0, deadline - time.monotonic()))
+            if thread.ident is not None:
+                thread.join(max(0.0, deadline - time.monotonic()))
         ended = not any(thread.is_alive() for thread in self._threads)
         if ended:
             self.model.session.close()
@@ -230,15 +236,16 @@ class Lane:
                 return more
             hold = self.batcher.hold(batch, time.monotonic())
             if self._running >= self.plan.permits:
-                self.idle += 1
-                self.work.wait()
-                self.idle -= 1
+                self._wait_for_device(None)
             elif hold > 0:
-                self.idle += 1
-                self.work.wait(hold)
-                self.idle -= 1
+                self._wait_for_device(hold)
             else:
                 return None
+
+    def _wait_for_device(self, timeout: float | None) -> None:
+        self.forming_waits += 1
+        self.device.wait(timeout)
+        self.forming_waits -= 1
 
     def _write(self, item: Item, buffer: Buffer, index: int, writer: SlotWriter) -> bool:
         try:
@@ -260,7 +267,9 @@ class Lane:
             self._running -= 1
             self.busy_s += after - before
             self.batches += 1
-            if self.idle:
+            if self.forming_waits:
+                self.device.notify_all()
+            if self.idle and self.batcher.waiting:
                 self.work.notify()
         shape = batch[0].shape
         if outputs is not None:
@@ -282,7 +291,7 @@ class Lane:
             if self._write(item, buffer, 0, writer):
                 with self.lock:
                     while self._running >= self.plan.permits:
-                        self.work.wait(0.1)
+                        self._wait_for_device(None)
                     self._running += 1
                 self._run([item], buffer, time.monotonic())
 

@@ -6,6 +6,7 @@ calls everything below from that thread, in order: `open`, then `write` per resu
 full. Raise `SinkError` for what the operator can mend; any other exception is reported as a bug of the sink.
 """
 
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import entry_points
@@ -16,6 +17,8 @@ from pydantic import BaseModel
 
 from vidette.errors import ConfigError
 from vidette.result import Result
+
+log = logging.getLogger("vidette.sink")
 
 Delivery = Literal["every", "newest"]
 """`every`: a full queue holds the stream back (files); `newest`: the oldest waiting result is dropped and counted."""
@@ -94,8 +97,14 @@ class Sink(Protocol):
 
 
 def sink_types() -> dict[str, type[Sink]]:
-    """All registered sinks by name."""
-    return {point.name: point.load() for point in sorted(entry_points(group="vidette.sinks"), key=lambda p: p.name)}
+    """All registered sinks by name; one that cannot be imported is told and left out."""
+    types: dict[str, type[Sink]] = {}
+    for point in sorted(entry_points(group="vidette.sinks"), key=lambda point: point.name):
+        try:
+            types[point.name] = point.load()
+        except ImportError as error:
+            log.warning("sink %s (%s) cannot be loaded: %s", point.name, point.value, error)
+    return types
 
 
 def sink_type(name: str) -> type[Sink]:

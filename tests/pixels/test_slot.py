@@ -37,7 +37,18 @@ def write(picture: Picture, preprocess: Preprocess, scaling: str, shape: tuple[i
 
 @pytest.mark.parametrize(
     "format",
-    ["yuv420p", "yuvj420p", "yuv422p", "yuv444p", "yuv420p10le", "yuv422p10le", "yuv444p12le", "nv12", "bgr24", "rgb24"],
+    [
+        "yuv420p",
+        "yuvj420p",
+        "yuv422p",
+        "yuv444p",
+        "yuv420p10le",
+        "yuv422p10le",
+        "yuv444p12le",
+        "nv12",
+        "bgr24",
+        "rgb24",
+    ],
 )
 @pytest.mark.parametrize("size", [(640, 360), (641, 359), (320, 180)])
 def test_planes_give_what_bgr_gives(format: str, size: tuple[int, int]) -> None:
