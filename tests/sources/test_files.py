@@ -159,7 +159,7 @@ def test_what_is_no_video_is_refused_in_one_clear_line(tmp_path, opened, case):
 
 
 def test_a_text_file_is_not_played_as_a_terminal_recording(tmp_path, opened):
-    (tmp_path / "notes.txt").write_text("hello\n" * 40)
+    (tmp_path / "notes.txt").write_text("hello\n" * 400)
     with pytest.raises(SourceError, match="looks like text"):
         opened(tmp_path / "notes.txt")
 
@@ -227,6 +227,17 @@ def test_a_file_of_nothing_but_damage_ends(tmp_path, opened):
         list(opened(path).frames())
     assert error.value.code == "undecodable"
     assert "100 packets" in str(error.value)
+
+
+def test_much_damage_with_good_pictures_between_goes_on(tmp_path, opened):
+    path = tmp_path / "a.mov"
+    write_clip(path, 240, size=(64, 48), codec="png", pix_fmt="rgb24")
+    parts = path.read_bytes().split(b"IHDR")
+    assert len(parts) == 241
+    path.write_bytes(b"".join(b"XXXX" + p if n % 2 else b"IHDR" + p for n, p in enumerate(parts))[4:])
+    items = list(opened(path).frames())
+    assert sum(isinstance(item, Unreadable) for item in items) == 120
+    assert sum(isinstance(item, Frame) for item in items) == 120
 
 
 def test_live_plays_at_its_own_pace(tmp_path, opened):

@@ -49,8 +49,8 @@ _TABLE = {
 
 def source_types() -> dict[str, EntryPoint]:
     """All sources by scheme, third parties' included; `load()` gives the `SourceType`."""
-    own = {scheme: EntryPoint(scheme, target, "vidette.sources") for scheme, target in _TABLE.items()}
-    return {point.name: point for point in entry_points(group="vidette.sources")} | own
+    theirs = {point.name: point for point in entry_points(group="vidette.sources")}
+    return theirs | {scheme: _own(scheme) for scheme in _TABLE}
 
 
 def open_source(url: str, options: SourceOptions) -> Source:
@@ -133,22 +133,32 @@ def _videos_and_pictures(found: list[str], pictures_url: str) -> list[tuple[str,
     return streams
 
 
+def _own(scheme: str) -> EntryPoint:
+    return EntryPoint(scheme, _TABLE[scheme], "vidette.sources")
+
+
 def _source_type(url: str) -> SourceType:
-    loaded: SourceType = source_types()[_scheme(url)].load()
+    scheme = _scheme(url)
+    point = _own(scheme) if scheme in _TABLE else source_types()[scheme]
+    loaded: SourceType = point.load()
     return loaded
 
 
 def _scheme(url: str) -> str:
     """The table's key for `url`; what exists as a file is one, whatever colons are in its name. Raises ConfigError."""
     scheme = "" if os.path.lexists(url) else scheme_of(url)
-    known = source_types().keys() - {"images"}  # no scheme: pictures are known by their names
-    if scheme and scheme not in known:
-        close = get_close_matches(scheme, known, 1)
-        hint = f"did you mean {close[0]}:?" if close else f"known: {' '.join(sorted(known))}"
-        raise ConfigError(f"{redact(url)}: no such file, and {scheme}: is no kind of source; {hint}")
-    if scheme not in ("", "file"):
-        return scheme
-    path = _path(url)
+    if scheme in ("", "file"):
+        return _scheme_of_path(_path(url))
+    if scheme == "images" or scheme not in _TABLE:  # pictures are known by their names, not by a scheme
+        known = source_types().keys() - {"images"}  # some milliseconds, so only now
+        if scheme not in known:
+            close = get_close_matches(scheme, known, 1)
+            hint = f"did you mean {close[0]}:?" if close else f"known: {' '.join(sorted(known))}"
+            raise ConfigError(f"{redact(url)}: no such file, and {scheme}: is no kind of source; {hint}")
+    return scheme
+
+
+def _scheme_of_path(path: str) -> str:
     if re.fullmatch(r"/dev/video\d+", path):
         return "camera"
     from vidette.sources.images import is_picture
