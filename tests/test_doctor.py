@@ -145,7 +145,7 @@ GPU_BUILD = {"owners": {**HEALTHY.owners, "onnxruntime": ["onnxruntime-gpu"]}, "
 def test_the_cuda_build(changes: dict[str, object], level: str | None, what: str) -> None:
     found = troubles(**{**GPU_BUILD, "probes": probes(onnxruntime=CUDA), **changes})
     assert [finding.level for finding in found] == ([level] if level else [])
-    assert all(what in finding.what for finding in found)
+    assert all(what in finding.what and finding.advice for finding in found)
 
 
 def test_headless_opencv_is_as_good() -> None:

@@ -137,7 +137,8 @@ def check_gpu(facts: Facts) -> Iterator[Finding]:
             what = "an NVIDIA GPU is here, but its driver library libcuda.so.1 is not"
             yield Finding("warn", what, "in a container start it with --gpus all, else install the NVIDIA driver")
         elif cuda:
-            yield Finding("warn", "the CUDA build is installed, but there is no NVIDIA driver: only device cpu works")
+            what = "the CUDA build is installed, but there is no NVIDIA driver: only device cpu works"
+            yield Finding("warn", what, "install the driver, or the CPU build: pip install 'vidette[cpu]'")
         else:
             yield Finding("ok", "no NVIDIA GPU: device cpu")
         return

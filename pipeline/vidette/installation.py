@@ -99,8 +99,7 @@ def gather() -> Facts:
     versions = {_normal(name): found.version for found in metadata.distributions() if (name := found.metadata["Name"])}
     modules = metadata.packages_distributions()
     owners = {module: sorted({_normal(name) for name in modules.get(module, ())}) for module in ("onnxruntime", "cv2")}
-    wanted = {"av", "numba", "cache", *(("cv2",) if owners["cv2"] else ())}
-    wanted |= {name for name in ("onnxruntime", "openvino") if name in modules}
+    wanted = {name for name in _PROBES if name in modules} | ({"cache"} if "numba" in modules else set())
     try:
         requirements: Sequence[str] | None = metadata.requires("vidette") or ()
     except metadata.PackageNotFoundError:
