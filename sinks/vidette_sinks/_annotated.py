@@ -4,6 +4,7 @@ from fractions import Fraction
 
 import av
 import cv2
+
 from vidette.drawing import annotate
 from vidette.errors import SinkError
 from vidette.frame import Bgr

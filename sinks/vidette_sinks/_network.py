@@ -39,7 +39,7 @@ class ServerSettings(BaseModel):
 
     model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
 
-    url: str
+    url: str = Field(repr=False, description="Where to; a query may hold a key and is never shown.")
     user: str | None = Field(None, description="User name, where the server asks for one.")
     password: SecretStr | None = Field(
         None, description="Password; never shown anywhere. `${NAME}` keeps it out of the file."

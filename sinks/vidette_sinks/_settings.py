@@ -3,6 +3,7 @@
 from typing import Annotated, Any, TypeVar
 
 from pydantic import AfterValidator, BaseModel, Field, ValidationError
+
 from vidette.errors import ConfigError
 from vidette.payloads import DEFAULT, payload_names
 

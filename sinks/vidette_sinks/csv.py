@@ -6,11 +6,11 @@ from collections.abc import Iterable, Sequence
 from typing import ClassVar
 
 from pydantic import BaseModel, ConfigDict, Field
+
 from vidette.detections import class_name
 from vidette.payloads.record import utc
 from vidette.result import Result
 from vidette.sink import Delivery, RunFacts
-
 from vidette_sinks._files import LineFile, refuse_inputs
 from vidette_sinks._settings import parsed
 

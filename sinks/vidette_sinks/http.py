@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, ClassVar
 
 from pydantic import Field, SecretStr
+
 from vidette.errors import SinkError
 from vidette.payloads import payload
 from vidette.payloads.record import record_json
 from vidette.result import Result
 from vidette.sink import Delivery, RunFacts
-
 from vidette_sinks._network import ServerSettings, SinkLoop, public
 from vidette_sinks._settings import DEFAULT_FORMAT, Format, parsed
 

@@ -4,11 +4,11 @@ from collections.abc import Sequence
 from typing import ClassVar
 
 from pydantic import BaseModel, ConfigDict, Field
+
 from vidette.payloads import payload
 from vidette.payloads.record import record_json
 from vidette.result import Result
 from vidette.sink import Delivery, RunFacts
-
 from vidette_sinks._files import LineFile, refuse_inputs
 from vidette_sinks._settings import DEFAULT_FORMAT, Format, parsed
 

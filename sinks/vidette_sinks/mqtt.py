@@ -10,12 +10,12 @@ from collections.abc import Coroutine, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import Field, field_validator, model_validator
+
 from vidette.errors import SinkError
 from vidette.payloads import payload
 from vidette.payloads.record import record_json
 from vidette.result import Result
 from vidette.sink import Delivery, RunFacts
-
 from vidette_sinks._network import ServerSettings, SinkLoop, public, split
 from vidette_sinks._settings import DEFAULT_FORMAT, Format, parsed
 

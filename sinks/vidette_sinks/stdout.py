@@ -5,11 +5,11 @@ from collections.abc import Sequence
 from typing import ClassVar
 
 from pydantic import BaseModel, ConfigDict
+
 from vidette.payloads import payload
 from vidette.payloads.record import record_json
 from vidette.result import Result
 from vidette.sink import Delivery, RunFacts
-
 from vidette_sinks._files import LineFile
 from vidette_sinks._settings import DEFAULT_FORMAT, Format, parsed
 

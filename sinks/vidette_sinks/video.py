@@ -9,11 +9,11 @@ from typing import Any, ClassVar
 
 import av
 from pydantic import BaseModel, ConfigDict, Field, field_validator
+
 from vidette.errors import SinkError
 from vidette.frame import Bgr
 from vidette.result import Result
 from vidette.sink import Delivery, RunFacts
-
 from vidette_sinks._annotated import AnnotatedVideo, picture_of
 from vidette_sinks._files import check_folder, file_error, refuse_inputs
 from vidette_sinks._settings import parsed

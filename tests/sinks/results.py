@@ -4,6 +4,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
+
 from vidette.detections import Detections
 from vidette.errors import SinkError
 from vidette.frame import Picture

@@ -1,9 +1,8 @@
 import csv
 from pathlib import Path
 
-from vidette_sinks.csv import COLUMNS, CsvSettings, CsvSink
-
 from tests.sinks.results import detections, result, run_of, write_until_error
+from vidette_sinks.csv import COLUMNS, CsvSettings, CsvSink
 
 
 def opened(path: Path, **settings) -> CsvSink:

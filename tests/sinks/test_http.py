@@ -9,12 +9,12 @@ from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler
 
 import pytest
-from vidette.errors import ConfigError, SinkError
-from vidette_sinks.http import HttpSettings, HttpSink
 
 from tests.peers.http import Receiver, hang_up, ok, status
 from tests.peers.mosquitto import free_port
 from tests.sinks.results import result, run_of
+from vidette.errors import ConfigError, SinkError
+from vidette_sinks.http import HttpSettings, HttpSink
 
 
 @pytest.fixture

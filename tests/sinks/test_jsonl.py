@@ -7,11 +7,11 @@ import sys
 from pathlib import Path
 
 import pytest
+
+from tests.sinks.results import detections, result, run_of, write_until_error
 from vidette.errors import ConfigError, SinkError
 from vidette.payloads import payload
 from vidette_sinks.jsonl import JsonlSettings, JsonlSink
-
-from tests.sinks.results import detections, result, run_of, write_until_error
 
 
 def opened(path: Path, **settings) -> JsonlSink:

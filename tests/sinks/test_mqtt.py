@@ -12,12 +12,12 @@ from pathlib import Path
 
 import paho.mqtt.client as paho
 import pytest
-from vidette.errors import ConfigError, SinkError
-from vidette_sinks.mqtt import MqttSettings, MqttSink
 
 from tests.peers.mosquitto import Mosquitto, free_port
 from tests.peers.relay import Relay
 from tests.sinks.results import result, run_of, write_until_error
+from vidette.errors import ConfigError, SinkError
+from vidette_sinks.mqtt import MqttSettings, MqttSink
 
 SECRET = "pa/ss w@rd"
 

@@ -4,11 +4,11 @@ import subprocess
 import sys
 
 import pytest
+
+from tests.sinks.results import result, run_of
 from vidette.errors import SinkError
 from vidette_sinks._files import LineFile
 from vidette_sinks.stdout import StdoutSettings, StdoutSink
-
-from tests.sinks.results import result, run_of
 
 
 def test_lines_come_out_behind_what_was_printed(capfd):

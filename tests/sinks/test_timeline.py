@@ -4,6 +4,7 @@ import random
 from itertools import pairwise
 
 import pytest
+
 from vidette_sinks._annotated import TICKS, Timeline
 
 

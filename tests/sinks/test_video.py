@@ -9,12 +9,12 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
+
+from tests.sinks.results import detections, grey, result, run_of, write_until_error
 from vidette.detections import Detections
 from vidette.errors import ConfigError, SinkError
 from vidette.frame import Picture
 from vidette_sinks.video import VideoSettings, VideoSink
-
-from tests.sinks.results import detections, grey, result, run_of, write_until_error
 
 NOTHING = Detections.none(("person", "bus"))
 ENDINGS = [".mp4", ".mov", ".mkv"]
