@@ -3,6 +3,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+
 from vidette.sources import open_source
 from vidette.sources.base import Source, SourceOptions
 

@@ -7,11 +7,11 @@ import av
 import cv2
 import numpy as np
 import pytest
+
+from tests.media import delivered, write_clip, write_sound
 from vidette.errors import SourceError
 from vidette.sources.base import Frame, Unreadable
 from vidette.sources.synthetic import read_number
-
-from tests.media import delivered, write_clip, write_sound
 
 CLIPS = {
     "b-frames.mp4": {"options": {"preset": "veryfast", "bf": "3", "g": "12"}},

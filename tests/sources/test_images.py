@@ -6,6 +6,7 @@ import cv2
 import numpy as np
 import pytest
 from PIL import Image
+
 from vidette.errors import SourceError
 from vidette.sources.base import Unreadable
 from vidette.sources.images import MAX_PIXELS, decode_picture, natural, read_picture

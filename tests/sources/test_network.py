@@ -5,11 +5,11 @@ import threading
 
 import av
 import pytest
+
+from tests.media import delivered, write_clip
 from vidette.errors import SourceError
 from vidette.sources import packets
 from vidette.sources.network import NetworkSource
-
-from tests.media import delivered, write_clip
 
 
 class _Handler(http.server.SimpleHTTPRequestHandler):

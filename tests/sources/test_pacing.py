@@ -1,6 +1,7 @@
 import threading
 
 import pytest
+
 from vidette.sources.pacing import Pacer
 
 

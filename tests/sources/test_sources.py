@@ -5,11 +5,11 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+
+from tests.media import write_clip
 from vidette import sources
 from vidette.errors import ConfigError, SourceError
 from vidette.sources import default_mode, expand, missing, open_source, source_types, unique_ids
-
-from tests.media import write_clip
 
 
 @pytest.fixture

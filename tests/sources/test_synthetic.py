@@ -4,6 +4,7 @@ import threading
 import cv2
 import numpy as np
 import pytest
+
 from vidette.errors import SourceError
 from vidette.frame import Picture
 from vidette.sources.synthetic import TestPicture, read_number
