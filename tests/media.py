@@ -9,6 +9,7 @@ from fractions import Fraction
 from pathlib import Path
 
 import av
+
 from vidette.sources.base import Frame, Unreadable
 from vidette.sources.synthetic import TestPicture, read_number
 

@@ -1,4 +1,5 @@
 import pytest
+
 from vidette.urls import host_of, redact, scheme_of
 
 
