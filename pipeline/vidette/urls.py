@@ -1,7 +1,6 @@
 """URLs as they may be shown."""
 
 import re
-from urllib.parse import urlsplit
 
 _USER_INFO = re.compile(r"^([A-Za-z][A-Za-z0-9+.-]*:)?//[^/?#]*@")
 _SECRET_PARAMETER = re.compile(r"(?i)([?&;](?:[^=&;#]*(?:pass|pwd|token|secret|key|auth|sig)[^=&;#]*)=)[^&;#]*")
@@ -23,13 +22,3 @@ def scheme_of(text: str) -> str:
     """
     match = re.match(r"([A-Za-z][A-Za-z0-9+.-]+):", text)
     return match[1].lower() if match else ""
-
-
-def host_of(url: str) -> str:
-    """Host and port for messages, without user-info; empty where the URL has none."""
-    try:
-        parts = urlsplit(url)
-        port = f":{parts.port}" if parts.port else ""
-    except ValueError:
-        return ""
-    return f"{parts.hostname or ''}{port}"
