@@ -4,12 +4,15 @@ import asyncio
 import logging
 import re
 import threading
+import time
 from collections.abc import Callable, Coroutine
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, ParamSpec, TypeVar
 from urllib.parse import SplitResult, unquote, urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
+
+from vidette.errors import SinkError
 
 log = logging.getLogger("vidette.sink.network")
 
@@ -68,6 +71,29 @@ class ServerSettings(BaseModel):
     def secret(self) -> str | None:
         """The password in the clear, for the library that speaks to the server."""
         return None if self.password is None else self.password.get_secret_value()
+
+
+class Backoff:
+    """When to connect again: at once, then after pauses that double from 0.5 to 30 s until it succeeds."""
+
+    FIRST_S, LONGEST_S = 0.5, 30.0
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._pause = self.FIRST_S
+        self._next = 0.0
+
+    def check(self, name: str) -> None:
+        """Call before each attempt. Raises SinkError while it is too early for one."""
+        now = self._clock()
+        if now < self._next:
+            raise SinkError(f"{name}: no connection; tried again in {self._next - now:.1f} s")
+        self._next = now + self._pause
+        self._pause = min(2 * self._pause, self.LONGEST_S)
+
+    def succeeded(self) -> None:
+        """The attempt made a connection."""
+        self._pause = self.FIRST_S
 
 
 class _DaemonThreads(ThreadPoolExecutor):

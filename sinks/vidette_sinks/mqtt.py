@@ -16,13 +16,12 @@ from vidette.payloads import payload
 from vidette.payloads.record import record_json
 from vidette.result import Result
 from vidette.sink import Delivery, RunFacts
-from vidette_sinks._network import ServerSettings, SinkLoop, public, split
+from vidette_sinks._network import Backoff, ServerSettings, SinkLoop, public, split
 from vidette_sinks._settings import DEFAULT_FORMAT, Format, parsed
 
 if TYPE_CHECKING:
     import aiomqtt
 
-_FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.5, 30.0
 _FAREWELL_S = 0.5
 _SERVER_UNAVAILABLE = 136  # the one refusal of MQTT's CONNACK that may pass by itself (MQTT 5, table 3.2.2.2)
 
@@ -95,9 +94,7 @@ class MqttSink:
         self._payload = payload(settings.format)
         self._client: aiomqtt.Client | None = None
         self._connecting: asyncio.Task[aiomqtt.Client] | None = None
-        self._pause_s = _FIRST_PAUSE_S
-        self._next_try = 0.0
-        self._reason = ""
+        self._backoff = Backoff()
         self._loop: SinkLoop
 
     @classmethod
@@ -162,20 +159,14 @@ class MqttSink:
     async def _connected(self) -> "aiomqtt.Client":
         if self._client is None:
             if self._connecting is None:
-                now = asyncio.get_running_loop().time()
-                if now < self._next_try:
-                    raise SinkError(f"{self.name}: {self._reason}; tried again in {self._next_try - now:.1f} s")
-                self._next_try = now + self._pause_s
+                self._backoff.check(self.name)
                 self._connecting = asyncio.create_task(self._connect())
             # shielded: an attempt that takes longer than this result may wait goes on for the next one
             outcome = await asyncio.shield(self._connecting)
             self._connecting = None
             if isinstance(outcome, SinkError):
-                self._reason = "no connection"
-                self._pause_s = min(2 * self._pause_s, _LONGEST_PAUSE_S)
                 raise outcome
-            self._reason = "the broker keeps hanging up"
-            self._pause_s = _FIRST_PAUSE_S
+            self._backoff.succeeded()
             self._client = outcome
         return self._client
 

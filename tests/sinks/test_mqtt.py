@@ -17,6 +17,7 @@ from tests.peers.mosquitto import Mosquitto, free_port
 from tests.peers.relay import Relay
 from tests.sinks.results import result, run_of, write_until_error
 from vidette.errors import ConfigError, SinkError
+from vidette_sinks._network import Backoff
 from vidette_sinks.mqtt import MqttSettings, MqttSink
 
 SECRET = "pa/ss w@rd"
@@ -147,7 +148,7 @@ def test_a_cut_connection_costs_nothing_while_the_broker_is_there(broker):
     with subscribed(broker.port) as subscriber, opened(f"mqtt://127.0.0.1:{relay.port}") as sink:
         sink.write(result(0))
         assert json.loads(subscriber.next().payload)["seq"] == 0
-        sink._next_try = 0  # as if the connection had lived for a while
+        sink._backoff = Backoff()  # as if the connection had lived for a while
         relay.cut()
         sink.write(result(1))
         assert json.loads(subscriber.next().payload)["seq"] == 1
@@ -182,22 +183,6 @@ def test_a_server_that_says_nothing_holds_nobody_back(backlog):
 def test_nobody_there():
     with opened(f"mqtt://127.0.0.1:{free_port()}") as sink, pytest.raises(SinkError, match="no connection"):
         sink.write(result())
-
-
-def test_pauses_double_and_are_short_again_after_success(broker):
-    broker.stop()
-    with opened(f"mqtt://127.0.0.1:{broker.port}") as sink:
-        pauses = [sink._pause_s]
-        for _ in range(8):
-            sink._next_try = 0
-            with pytest.raises(SinkError, match="cannot connect"):
-                sink.write(result())
-            pauses.append(sink._pause_s)
-        assert pauses == [1, 2, 4, 8, 16, 30, 30, 30, 30]
-        broker.start()
-        sink._next_try = 0
-        sink.write(result())
-        assert sink._pause_s == 0.5
 
 
 @pytest.mark.parametrize("more", [0, 3])
