@@ -38,8 +38,9 @@ def build_wheel(folder: Path, package: str, files: dict[str, bytes]) -> Path:
 
 @pytest.fixture(autouse=True)
 def models(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty models folder, and a working directory without any model."""
+    """An empty models folder, a working directory without any model, and no proxy before this machine's servers."""
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     monkeypatch.setenv("VIDETTE_MODELS", str(tmp_path / "models"))
     return tmp_path / "models"
 

@@ -154,10 +154,10 @@ def test_headless_opencv_is_as_good() -> None:
 
 
 def test_what_the_children_report(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(installation, "PROBE_LIMIT_S", 0.5)
     assert installation._probe("print('chatter'); found = {'a': 1}") == Probe({"a": 1})
     assert installation._probe("import nothing_of_this_name").error.startswith("ModuleNotFoundError")
     assert installation._probe("import os; os.kill(os.getpid(), 4)").error == "crashed with signal 4"
+    monkeypatch.setattr(installation, "PROBE_LIMIT_S", 0.5)
     assert installation._probe("import threading; threading.Event().wait()").error == "did not answer within 0.5 s"
 
 
