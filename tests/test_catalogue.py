@@ -11,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+
 from vidette import catalogue, download
 from vidette.catalogue import ENTRIES, Entry, default_model, get, get_url, installed, locate
 from vidette.errors import ConfigError, ModelError

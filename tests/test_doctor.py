@@ -6,6 +6,7 @@ import sys
 from dataclasses import replace
 
 import pytest
+
 from vidette import installation
 from vidette.doctor import Finding, diagnose
 from vidette.installation import Facts, Gpu, Probe, gather

@@ -6,6 +6,7 @@ from pathlib import Path
 import onnx
 import pytest
 from onnx import TensorProto, helper
+
 from vidette import catalogue
 from vidette.cli import main
 
