@@ -1,12 +1,12 @@
 from importlib.metadata import EntryPoint
 
 import pytest
+
 import vidette.families
+from tests.families.signatures import YOLO, centerface, signature
 from vidette.errors import ModelError
 from vidette.families import recognise
 from vidette.families.base import Preprocess, Recognised
-
-from tests.families.signatures import YOLO, centerface, signature
 
 OPEN = (None, 3, None, None)
 ANY = (None, None, None)
@@ -48,6 +48,7 @@ STRANGERS = {
     "pose": signature((1, 56, 8400), metadata=YOLO | {"task": "pose"}),
     "pose, finished": signature((1, 300, 57), metadata=YOLO | {"task": "pose", "end2end": "True"}),
     "rt-detr": signature((1, 300, 6), metadata=YOLO | {"end2end": "False", "head": "RTDETRDecoder"}),
+    "rt-detr, head told": signature((1, 300, 6), metadata=YOLO | {"head": "RTDETRDecoder"}),
     "rt-detr, head not told": signature((1, 300, 6), metadata=YOLO | {"end2end": "False", "args": "{'nms': None}"}),
     "rt-detr, older": signature((1, 300, 7), metadata=YOLO),
     "yolo of unknown shape": signature((1, None, 85), image=OPEN),

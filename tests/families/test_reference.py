@@ -7,11 +7,11 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+
+from tests.families.signatures import signature
 from vidette.families import recognise
 from vidette.families.base import Thresholds
 from vidette.pixels.letterbox import fit, own_shape
-
-from tests.families.signatures import signature
 
 HERE = Path(__file__).parent
 

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from vidette.kernels import heads
 
 from tests.kernels import twin
+from vidette.kernels import heads
 
 GRIDS = np.array([8, 16, 32], np.int64)
 NONE = np.empty(0, np.int64)

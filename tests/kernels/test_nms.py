@@ -3,10 +3,10 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
-from vidette.kernels import nms
-from vidette.pixels.letterbox import fit
 
 from tests.kernels import twin
+from vidette.kernels import nms
+from vidette.pixels.letterbox import fit
 
 BIG = 10**6
 

@@ -40,20 +40,21 @@ def rank(candidates: F32) -> npt.NDArray[np.int64]:
 
 @kernel
 def overlaps(
-    x1: F32, y1: F32, x2: F32, y2: F32, areas: F32,
+    packed: F32, first: np.uint64, last: np.uint64,
     left: Scalar, top: Scalar, right: Scalar, bottom: Scalar, area: Scalar, limit: Scalar,
 ) -> bool:  # fmt: skip
-    """Whether any of some boxes shares more than `limit` of the union with the one box.
+    """Whether any of the boxes first..last of `packed` shares more than `limit` of the union with the one box.
 
     Without branches, so that it becomes vector code: the division of the definition is multiplied out, and only the
-    width is held at 0, because a negative height makes the product negative, which is not above anything.
+    width is held at 0, because a negative height makes the product negative, which is not above anything. Positions are
+    unsigned, because numba asks signed ones whether they count from the end; slices would cost more than the loop.
     """
     hit = False
-    for k in range(len(x1)):
-        w = max(min(x2[k], right) - max(x1[k], left), np.float32(0))
-        h = min(y2[k], bottom) - max(y1[k], top)
+    for k in range(first, last):
+        w = max(min(packed[2, k], right) - max(packed[0, k], left), np.float32(0))
+        h = min(packed[3, k], bottom) - max(packed[1, k], top)
         shared = w * h
-        hit |= shared > limit * (areas[k] + area - shared)
+        hit |= shared > limit * (packed[4, k] + area - shared)
     return hit
 
 
@@ -92,10 +93,8 @@ def suppress(
         place[classes[r]] += 1
 
     # The boxes that stay, packed; a class has at most as many as candidates, so each starts at its segment's start.
-    # Places not used yet hold an inside-out box that overlaps nothing: rounding up to whole vectors reads only those.
+    # Places not used yet hold boxes without area, which overlap nothing: rounding up to whole vectors reads only those.
     packed = np.zeros((5, n + VECTOR), np.float32)
-    x1, y1, x2, y2, areas = packed[0], packed[1], packed[2], packed[3], packed[4]
-    x2[:] = -1
     stays = np.zeros(n, np.bool_)
     zero = np.float32(0)
     limit = np.float32(iou)
@@ -112,14 +111,14 @@ def suppress(
             end = start + (kept - start + VECTOR - 1) // VECTOR * VECTOR
             hit = False
             for block in range(start, end, BLOCK):
-                part = slice(block, min(block + BLOCK, end))
-                hit = overlaps(
-                    x1[part], y1[part], x2[part], y2[part], areas[part], left, top, right, bottom, area, limit
-                )
+                last = np.uint64(min(block + BLOCK, end))
+                hit = overlaps(packed, np.uint64(block), last, left, top, right, bottom, area, limit)
                 if hit:
                     break
             if not hit:
-                x1[kept], y1[kept], x2[kept], y2[kept], areas[kept] = left, top, right, bottom, area
+                packed[0, kept], packed[1, kept] = left, top
+                packed[2, kept], packed[3, kept] = right, bottom
+                packed[4, kept] = area
                 kept += 1
                 stays[r] = True
 
