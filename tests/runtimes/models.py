@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
+
 from vidette.families.base import Preprocess
 from vidette.onnxfile import read_signature
 from vidette.runtimes.base import ModelFile, Wish

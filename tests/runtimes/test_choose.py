@@ -7,6 +7,7 @@ import sys
 from types import SimpleNamespace
 
 import pytest
+
 from vidette import runtimes
 from vidette.errors import ModelError
 from vidette.runtimes import choose, names, onnx

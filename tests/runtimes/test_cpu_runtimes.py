@@ -7,13 +7,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from onnx import TensorProto
+
+from tests.runtimes import models
+from tests.runtimes.models import F32, fill, twin
 from vidette.errors import ModelError
 from vidette.runtimes.base import Wish
 from vidette.runtimes.cpu import OnnxCpu
 from vidette.runtimes.openvino import OpenVino
-
-from tests.runtimes import models
-from tests.runtimes.models import F32, fill, twin
 
 
 @pytest.fixture(params=[OpenVino, OnnxCpu], ids=lambda runtime: runtime.name)
@@ -229,3 +229,17 @@ def test_the_two_agree(tmp_path):
         answers.append([np.array(output) for output in session.run(buffer, 1)])
     for ours, theirs in zip(*answers, strict=True):
         np.testing.assert_allclose(ours, theirs, atol=1e-4)
+
+
+@pytest.mark.fetched
+@pytest.mark.parametrize(("name", "opened_sizes"), [("yolo11n.onnx", False), ("centerface.onnx", True)])
+def test_the_two_agree_on_real_models(fetched, name, opened_sizes):
+    model = models.model_file(fetched(name), batch=None, height=None, width=None)
+    answers = []
+    for runtime in (OpenVino(), OnnxCpu()):
+        session = opened(runtime, replace(model, dynamic=opened_sizes))
+        buffer = session.buffer((96, 160))
+        fill(buffer, 7)
+        answers.append([np.array(output) for output in session.run(buffer, 1)])
+    for ours, theirs in zip(*answers, strict=True):
+        np.testing.assert_allclose(ours, theirs, atol=1e-4, rtol=1e-4)

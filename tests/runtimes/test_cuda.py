@@ -12,13 +12,13 @@ import numpy as np
 import onnxruntime
 import pytest
 from onnx import TensorProto
+
+from tests.runtimes import models
+from tests.runtimes.models import fill, twin
 from vidette.errors import ModelError
 from vidette.runtimes import cuda, onnx
 from vidette.runtimes.base import Wish
 from vidette.runtimes.cuda import BoundSession, Cuda
-
-from tests.runtimes import models
-from tests.runtimes.models import fill, twin
 
 DEFAULTS = {
     "device_id": "0",

@@ -3,13 +3,14 @@
 import json
 import subprocess
 import sys
+import threading
 
 import pytest
+
+from tests.runtimes import models
 from vidette.errors import ModelError
 from vidette.runtimes.base import Wish
 from vidette.runtimes.openvino import OpenVino, default_precision
-
-from tests.runtimes import models
 
 _QUIET = """
 import json, sys, threading
@@ -73,3 +74,49 @@ def test_options_are_handed_on(tmp_path):
     assert runtime.plan(model, Wish(options={"NUM_STREAMS": 3})).options["NUM_STREAMS"] == 3
     with pytest.raises(ModelError, match="NO_SUCH_OPTION"):
         runtime.open(model, runtime.plan(model, Wish(options={"NO_SUCH_OPTION": 1})))
+
+
+def test_stop_cancels_the_run_under_way(tmp_path):
+    session = _open(models.conv(tmp_path / "m.onnx"))
+    buffer = session.buffer((16, 24))
+    running, cancelled = threading.Event(), threading.Event()
+
+    class Request:
+        """Runs until it is cancelled."""
+
+        def infer(self, share_outputs):
+            running.set()
+            cancelled.wait(20)
+            raise RuntimeError("Infer Request was canceled")
+
+        cancel = staticmethod(cancelled.set)
+
+    buffer.request = Request()
+    errors = []
+
+    def call():
+        try:
+            session.run(buffer, 1)
+        except ModelError as error:
+            errors.append(str(error))
+
+    thread = threading.Thread(target=call)
+    thread.start()
+    running.wait()
+    session.stop()
+    assert cancelled.is_set()
+    thread.join()
+    assert errors == ["m: stopped"]
+
+
+def test_compiled_sizes_are_bounded(tmp_path):
+    session = _open(models.conv(tmp_path / "m.onnx"))
+    for width in range(1, 20):
+        session.buffer((8, 8 * width))
+    assert len(session._compiled) == 5  # four sizes, and one model for all others
+
+
+def _open(path):
+    model = models.model_file(path)
+    runtime = OpenVino()
+    return runtime.open(model, runtime.plan(model, Wish(cores=2)))

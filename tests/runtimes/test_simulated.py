@@ -3,11 +3,11 @@ import time
 
 import numpy as np
 import pytest
+
+from tests.runtimes import models
 from vidette.errors import ModelError
 from vidette.runtimes.base import Wish
 from vidette.runtimes.simulated import Run, Simulated
-
-from tests.runtimes import models
 
 
 class Clock:
