@@ -13,6 +13,8 @@ import argparse
 import functools
 import statistics
 from collections.abc import Callable
+from importlib.metadata import version
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -193,7 +195,14 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="a tenth of the repetitions; nothing is stored")
     options = parser.parse_args()
     seconds = 0.02 if options.quick else 0.2
-    results = {"suppression": suppression(seconds), "head": head(seconds), "letterbox": letterboxing(seconds)}
+    rivals = {name: version(name) for name in ("supervision", "torch", "torchvision") if find_spec(name)}
+    results = {
+        "cv2": cv2.__version__,
+        "rivals": rivals,
+        "suppression": suppression(seconds),
+        "head": head(seconds),
+        "letterbox": letterboxing(seconds),
+    }
 
     names = list(results["suppression"][0]["cpu_us"])
     if "torchvision" not in names:

@@ -2,7 +2,7 @@
 
 All kernels take candidates as one (6, n) float32 array, a row per quantity so that inner loops read neighbours:
 x1, y1, x2, y2 in pixels of the model input, score (positive, finite), class (a whole number below 2**24). They come in
-any order. Costs on one 2.6 GHz server core: see benchmarks/results/kernels.json.
+any order. Costs: benchmarks/results/kernels.json.
 """
 
 import numpy as np
