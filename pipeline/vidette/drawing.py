@@ -35,6 +35,11 @@ class _Pen:
 _pen = lru_cache(maxsize=64)(_Pen)
 
 
+def prepare() -> None:
+    """Load what drawing needs: one second that the first picture would have to wait otherwise."""
+    _pen(640, 360)
+
+
 def annotate(bgr: Bgr, predictions: Detections) -> Bgr:
     """A copy of the picture with boxes, labels such as `person 0.87` and landmarks; colours go by class.
 

@@ -55,7 +55,7 @@ class Timeline:
 
 
 class AnnotatedVideo:
-    """Draws and encodes into a container that is open for writing; used by one thread.
+    """Draws and encodes for a container that is open for writing; used by one thread.
 
     All pictures get the size of the first one: later ones of another size are scaled to it, since most players and
     servers cannot change it in mid-stream. Odd widths and heights grow by one repeated column or row, because 4:2:0
@@ -63,7 +63,6 @@ class AnnotatedVideo:
     """
 
     def __init__(self, container: av.container.OutputContainer, first: Bgr, crf: int, fps: float) -> None:
-        self._container = container
         self._height, self._width = first.shape[:2]
         self._timeline = Timeline(fps)
         options = {"preset": "ultrafast", "tune": "zerolatency", "crf": str(crf), "x264-params": f"fps={fps:g}"}
@@ -82,8 +81,8 @@ class AnnotatedVideo:
         context.gop_size = 60
         context.thread_count = 1  # the engine's threads fill the cores already, and 720p takes 2.3 ms
 
-    def write(self, result: Result, bgr: Bgr) -> None:
-        """Draw, encode and mux one picture. Raises what PyAV raises."""
+    def encode(self, result: Result, bgr: Bgr) -> list[av.Packet]:
+        """Draw and encode one picture: packets of Annex B. Raises what PyAV raises."""
         scene = annotate(bgr, result.predictions)
         if scene.shape[:2] != (self._height, self._width):
             scene = cv2.resize(scene, (self._width, self._height), interpolation=cv2.INTER_AREA)
@@ -93,11 +92,13 @@ class AnnotatedVideo:
         frame = av.VideoFrame.from_ndarray(cv2.cvtColor(scene, cv2.COLOR_BGR2YUV_I420), format="yuv420p")
         frame.pts = self._timeline.ticks(result.epoch, result.pts_s)
         frame.time_base = Fraction(1, TICKS)
-        self._container.mux(self._stream.encode(frame))
+        packets: list[av.Packet] = self._stream.encode(frame)
+        return packets
 
-    def finish(self) -> None:
-        """Mux what the encoder still holds."""
-        self._container.mux(self._stream.encode(None))
+    def finish(self) -> list[av.Packet]:
+        """What the encoder still holds."""
+        packets: list[av.Packet] = self._stream.encode(None)
+        return packets
 
 
 def picture_of(result: Result) -> Bgr:

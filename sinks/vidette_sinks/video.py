@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 import av
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
+from vidette.drawing import prepare
 from vidette.errors import SinkError
 from vidette.frame import Bgr
 from vidette.result import Result
@@ -83,6 +84,7 @@ class VideoSink:
             self._paths[stream.id] = self._settings.path if len(run.streams) == 1 else self._path(stream.id)
         check_folder(self._settings.path)
         refuse_inputs(self.paths(), run)
+        prepare()
 
     def _path(self, stream: str) -> str:
         path = Path(self._settings.path)
@@ -150,14 +152,14 @@ class _VideoFile:
 
     def write(self, result: Result, bgr: Bgr) -> None:
         if self._error is None:
-            self._guarded(lambda: self._video.write(result, bgr))
+            self._guarded(lambda: self._container.mux(self._video.encode(result, bgr)))
         if self._error is not None:
             raise self._error
 
     def close(self) -> None:
         failed_before = self._error is not None  # and was reported then
         if not failed_before:
-            self._guarded(self._video.finish)
+            self._guarded(lambda: self._container.mux(self._video.finish()))
         self._guarded(self._container.close)
         self._disk.close()
         if self._error is not None and not failed_before:
