@@ -12,6 +12,7 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
+
 from vidette.detections import Detections
 from vidette.errors import ConfigError, SinkError
 from vidette.frame import Picture
@@ -138,7 +139,7 @@ def test_numbers_on_the_page_are_those_of_the_report(tmp_path: Path) -> None:
         "stream": "gate", "decoded": "1,500", "inferred": "1,203", "results": "1,200",
         "dropped": "295|newest 280|fps 15", "failed": "3|nan 3", "in flight": "2",
         "unreadable": "4|corrupt 4", "objects": "98,765", "wall": "61.25 s",
-        "frames/s": "19.59", "mean batch": "2.5", "latency p50": "41.2 ms", "latency p99": "120.9 ms",
+        "frames/s": "19.59", "mean batch": "2.5", "latency ms, p50": "41.2", "p99": "120.9",
     }  # fmt: skip
     assert second[0] == "yard"
     assert second[-1] == "–"
@@ -287,6 +288,20 @@ def test_the_best_frames_are_apart_in_time() -> None:
         count = 9 if 500 <= seq < 503 else 5 if seq in (100, 300, 900) else 1
         summary.add(result(seq, [0] * count, seq / 10, picture=picture()))
     assert sorted((best.seq, best.objects) for best in summary.best) == [(100, 5), (300, 5), (500, 9), (900, 5)]
+
+
+def test_the_best_frames_of_a_growing_crowd_are_its_last() -> None:
+    summary = StreamSummary(4)
+    for seq in range(1000):
+        summary.add(result(seq, [0] * (1 + seq // 100), seq / 10, picture=picture()))
+    assert min(best.objects for best in summary.best) >= 6
+
+
+def test_a_steady_scene_is_shown_at_all_its_times() -> None:
+    summary = StreamSummary(4)
+    for seq in range(1000):
+        summary.add(result(seq, [0], seq / 10, picture=picture()))
+    assert max(best.position for best in summary.best) > 50
 
 
 def test_many_streams_share_the_pictures() -> None:

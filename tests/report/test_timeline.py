@@ -3,6 +3,7 @@
 from collections import Counter
 
 import pytest
+
 from vidette.report.timeline import MAX_BINS, Timeline
 
 ONE = Counter({0: 1})

@@ -49,7 +49,7 @@ class _Plot:
 
 def objects_over_time(timeline: Timeline, series: Sequence[Series]) -> str:
     """Objects per frame, the mean of each bin, one stacked band per series; time without frames stays empty."""
-    plot = _Plot(40, 10, 1008, 190)
+    plot = _Plot(50, 10, 990, 190)
     width, bins = timeline.readable()
     means = [
         [sum(each.objects[c] for c in one.class_ids) / each.frames if each.frames else 0.0 for each in bins]
@@ -96,7 +96,7 @@ def objects_over_time(timeline: Timeline, series: Sequence[Series]) -> str:
 
 def confidence_histogram(counts: Sequence[int]) -> str:
     """Objects per confidence, 0 to 1."""
-    plot = _Plot(40, 10, 456, 140)
+    plot = _Plot(50, 10, 440, 140)
     ticks = _ticks(max(counts, default=0))
     y_scale, step = plot.height / ticks[-1], plot.width / CONFIDENCE_BINS
     parts = [_grid(plot, [(plot.bottom - tick * y_scale, _number(tick)) for tick in ticks])]

@@ -103,14 +103,16 @@ class StreamSummary:
                 return place if objects > other.objects else None
         if len(self.best) < self._pictures:
             return len(self.best)
+        worst = min(range(len(self.best)), key=lambda place: self.best[place].objects)
+        if objects > self.best[worst].objects:
+            return worst
         by_time = sorted(range(len(self.best)), key=lambda place: self.best[place].position)
         for pair in pairwise(by_time):
             if self.best[pair[1]].position - self.best[pair[0]].position < near:
                 lesser = min(pair, key=lambda place: self.best[place].objects)
                 if objects >= self.best[lesser].objects:
                     return lesser
-        worst = min(by_time, key=lambda place: self.best[place].objects)
-        return worst if objects > self.best[worst].objects else None
+        return None
 
 
 class ReportCollector:

@@ -97,7 +97,7 @@ def _tiles(report: Report) -> str:
 
 def _frames(streams: Sequence[Report]) -> str:
     head = ["stream", "decoded", "inferred", "results", "dropped", "failed", "in flight", "unreadable"]
-    head += ["objects", "wall", "frames/s", "mean batch", "latency p50", "latency p99"]
+    head += ["objects", "wall", "frames/s", "mean batch", "latency ms, p50", "p99"]
     rows = [
         [
             _text(stream["stream"]) + _shares(stream),
@@ -109,8 +109,8 @@ def _frames(streams: Sequence[Report]) -> str:
             _duration(stream["wall_s"]),
             _number(stream["fps"]),
             _number(stream["mean_batch"]),
-            _number(stream["latency_p50_ms"], " ms"),
-            _number(stream["latency_p99_ms"], " ms"),
+            _number(stream["latency_p50_ms"]),
+            _number(stream["latency_p99_ms"]),
         ]
         for stream in streams
     ]
@@ -295,8 +295,8 @@ def _sum(streams: Sequence[Report], column: str) -> int:
     return sum(stream[column] for stream in streams)
 
 
-def _number(value: float | None, unit: str = "") -> str:
-    return "–" if value is None else f"{value:,}{unit}"
+def _number(value: float | None) -> str:
+    return "–" if value is None else f"{value:,}"
 
 
 def _duration(seconds: float) -> str:

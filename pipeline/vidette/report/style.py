@@ -19,7 +19,7 @@ CSS = """
 * { box-sizing: border-box; }
 body { margin: 0; background: var(--page); color: var(--ink);
   font: 15px/1.5 system-ui, -apple-system, "Segoe UI", Roboto, "Helvetica Neue", sans-serif; }
-main { max-width: 1160px; margin: 0 auto; padding: 40px 24px 56px; }
+main { max-width: 1180px; margin: 0 auto; padding: 40px 24px 56px; }
 h1 { font-size: 27px; line-height: 1.2; letter-spacing: -.015em; margin: 0; font-weight: 650; }
 h2 { font-size: 17px; margin: 44px 0 12px; font-weight: 650; }
 h3 { font-size: 13px; margin: 0 0 8px; font-weight: 600; color: var(--soft); }
@@ -51,7 +51,7 @@ th:first-child, td:first-child { padding-left: 20px; } th:last-child, td:last-ch
 .stream th:first-child, .stream td:first-child { padding-left: 0; }
 .text { text-align: left; } td.text { white-space: normal; overflow-wrap: anywhere; min-width: 110px; }
 td small { display: block; color: var(--soft); font-size: 12.5px; }
-.share { display: flex; gap: 2px; width: 120px; height: 10px; margin-top: 6px; border-radius: 5px; overflow:
+.share { display: flex; gap: 2px; width: 110px; height: 10px; margin-top: 6px; border-radius: 5px; overflow:
   hidden; background: var(--grid); }
 .share i { display: block; min-width: 2px; }
 .share .ok { background: var(--ok-fill); } .share .dropped { background: var(--dropped-fill); }
