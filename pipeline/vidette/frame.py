@@ -1,5 +1,6 @@
 """A picture of a stream, and the handle on its undecoded pixels."""
 
+import threading
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -43,7 +44,7 @@ class Picture:
     are pixels of the upright picture. The pixels are shared: nobody may write into them.
     """
 
-    __slots__ = ("_bgr", "height", "pixels", "rotation", "width")
+    __slots__ = ("_bgr", "_converting", "height", "pixels", "rotation", "width")
 
     def __init__(self, pixels: Pixels, rotation: int = 0) -> None:
         if isinstance(pixels, np.ndarray):
@@ -57,6 +58,8 @@ class Picture:
         self.width = width
         self.height = height
         self._bgr: Bgr | None = None
+        # An av.VideoFrame keeps the scaler it converts with: two threads at once in it end the process.
+        self._converting = threading.Lock()
 
     def bgr(self) -> Bgr:
         """The upright picture as BGR, converted once however many sinks draw (0.3 ms for 720p).
@@ -64,10 +67,11 @@ class Picture:
         The array is shared between the receivers of a frame: copy before drawing. Alpha is laid over grey 114
         (the padding colour of models), so that colours hidden under full transparency stay hidden.
         """
-        if self._bgr is None:  # two sinks at the same moment convert twice; both answers are the same
-            pixels = self.pixels
-            self._bgr = pixels if isinstance(pixels, np.ndarray) else rotate(_to_bgr(pixels), self.rotation)
-        return self._bgr
+        with self._converting:
+            if self._bgr is None:
+                pixels = self.pixels
+                self._bgr = pixels if isinstance(pixels, np.ndarray) else rotate(_to_bgr(pixels), self.rotation)
+            return self._bgr
 
     def __repr__(self) -> str:
         kind = "bgr" if isinstance(self.pixels, np.ndarray) else self.pixels.format.name

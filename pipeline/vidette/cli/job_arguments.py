@@ -9,7 +9,7 @@ from pydantic import BaseModel, ValidationError
 from vidette.config import ModelConfig, default_model, find_sources, one_model_job
 from vidette.errors import ConfigError
 from vidette.job import Job, SinkRequest
-from vidette.payloads import names as payload_names
+from vidette.payloads import payload_names
 from vidette.sink import sink_for_target, sink_type
 
 _MODEL_FIELDS = (
