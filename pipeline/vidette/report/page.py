@@ -199,7 +199,7 @@ def _stream(stream: Report, seen: StreamSummary | None, names: Sequence[str], op
         histogram = confidence_histogram(seen.confidences.tolist())
         parts.append(
             f"<div><h3>Objects per frame, {_step(seen)}</h3>"
-            f'<ul class="legend">{legend}</ul>{objects_over_time(seen.timeline, series)}</div>'
+            f'<ul class="legend">{legend}</ul><div class="plot">{objects_over_time(seen.timeline, series)}</div></div>'
             f'<div class="two"><div><h3>Objects by confidence</h3>{histogram}</div>'
             f"{stages}</div>{_classes(seen)}{_pictures(seen)}"
         )

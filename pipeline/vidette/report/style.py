@@ -67,6 +67,7 @@ details.stream > summary ~ * { margin-top: 18px; }
   padding: 0; list-style: none; }
 .legend i { display: inline-block; width: 10px; height: 10px; border-radius: 3px; margin-right: 7px; }
 svg { display: block; width: 100%; height: auto; }
+.plot { overflow-x: auto; } .plot svg { min-width: 700px; }
 svg text { font: 12px system-ui, -apple-system, "Segoe UI", Roboto, sans-serif; font-variant-numeric:
   tabular-nums; }
 .tick { fill: var(--faint); } .name { fill: var(--soft); } .value { fill: var(--ink); }
