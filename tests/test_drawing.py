@@ -4,6 +4,7 @@ import sys
 import cv2
 import numpy as np
 import pytest
+
 from vidette.detections import Detections
 from vidette.drawing import annotate
 

@@ -78,11 +78,15 @@ class RtspPush:
 
     def close(self, timeout_s: float) -> None:
         """Say goodbye within that time, or hang up."""
+        deadline = time.monotonic() + timeout_s
         try:
-            self._socket.settimeout(timeout_s)
+            self._limit(deadline)
             self._socket.sendall(self._head("TEARDOWN", self._url, {}))
+            self._socket.shutdown(socket.SHUT_WR)
+            while True:  # until the server hangs up: an answer left unread would make of our end a reset, and that
+                self._receive(deadline)  # takes away from the server what it has not read yet
         except OSError:
-            pass  # a server that is gone or does not read needs no goodbye
+            pass  # it has hung up; or it is gone or does not read, and needs no goodbye
         finally:
             self._socket.close()
 

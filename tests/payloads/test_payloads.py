@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+
 from vidette import payloads
 from vidette.detections import Detections
 from vidette.errors import ConfigError
