@@ -24,13 +24,13 @@ import matplotlib
 import numpy as np
 from _common import cpu_seconds, save, table
 
-from vidette.families.base import Preprocess, Thresholds
+from vidette.families.base import Thresholds
 from vidette.families.ultralytics import Columns
 from vidette.frame import Picture
 from vidette.kernels import nms
 from vidette.pixels.letterbox import fit
-from vidette.pixels.slot import SlotWriter
-from vidette.runtimes.base import ArrayBuffer
+from vidette.pixels.preprocess import Preprocess
+from vidette.pixels.slot import ArrayBuffer, SlotWriter
 
 IOU = 0.45
 CLASSES = 80

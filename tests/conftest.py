@@ -1,7 +1,7 @@
 """What all tests share: a tiny detector, jobs made of it, and what was fetched."""
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -80,16 +80,14 @@ def make_job(model: Path, urls: dict[str, str], sinks: Sequence[Any] = (), **opt
 
 
 @pytest.fixture
-def run() -> Iterator[Callable[..., Engine]]:
+def run() -> Callable[[Job], Engine]:
     """Run a job to its end and return the engine."""
-    engines: list[Engine] = []
 
     def finish(job: Job) -> Engine:
         engine = Engine(job)
-        engines.append(engine)
         engine.start()
         engine.wait()
         engine.stop()
         return engine
 
-    yield finish
+    return finish

@@ -244,10 +244,9 @@ def test_one_item_that_cannot_run_fails_alone(detector: Path, run: Runner, monke
 
 def _value_of_frame_seven(detector: Path) -> float:
     """The first input value of frame 7; frames that share it count as poisoned too."""
-    from vidette.families.base import Preprocess
     from vidette.pixels.letterbox import fit
-    from vidette.pixels.slot import SlotWriter
-    from vidette.runtimes.base import ArrayBuffer
+    from vidette.pixels.preprocess import Preprocess
+    from vidette.pixels.slot import ArrayBuffer, SlotWriter
     from vidette.sources import open_source
     from vidette.sources.base import SourceOptions
 

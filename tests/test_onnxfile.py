@@ -8,9 +8,10 @@ import numpy as np
 import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
+
 from vidette.errors import ModelError
-from vidette.families.base import Tensor
 from vidette.onnxfile import open_shapes, read_signature
+from vidette.signature import Tensor
 
 FETCHED = Path(os.environ.get("VIDETTE_TEST_MODELS", "~/.cache/vidette-test-models")).expanduser()
 

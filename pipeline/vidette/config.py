@@ -13,7 +13,7 @@ from vidette.errors import ConfigError
 from vidette.job import Job, ModelRequest, SinkRequest, StreamRequest
 from vidette.runtimes import names as runtime_names
 from vidette.sink import sink_type
-from vidette.sources import default_mode, expand
+from vidette.sources import default_mode, expand, unique_ids
 from vidette.units import Duration
 
 INPUT = re.compile(r"(\d+)x(\d+)")
@@ -156,16 +156,7 @@ def default_model() -> str:
 
 def find_sources(texts: Iterable[str]) -> list[tuple[str, str]]:
     """(id, url) of all that paths, globs and URLs mean; ids are made to differ: a, a-2, a-3. Raises ConfigError."""
-    taken: set[str] = set()
-    found = []
-    for id, url in (pair for text in texts for pair in expand(text)):
-        name, number = id, 1
-        while name in taken:
-            number += 1
-            name = f"{id}-{number}"
-        taken.add(name)
-        found.append((name, url))
-    return found
+    return unique_ids(pair for text in texts for pair in expand(text))
 
 
 def at_base(url: str, base: Path) -> str:

@@ -62,10 +62,10 @@ class Engine:
             self._close(time.monotonic() + DRAIN_S)
             raise
         per_stream = decoder_threads(len(self.job.streams), cores())
-        for request in self.job.streams:
-            peers = sum(other.model == request.model for other in self.job.streams)
-            outlets = [outlet for outlet in self.outlets if outlet.request.takes(request.id)]
-            self.streams.append(Stream(request, self.lanes[request.model], outlets, per_stream, peers))
+        for wanted in self.job.streams:
+            peers = sum(other.model == wanted.model for other in self.job.streams)
+            outlets = [outlet for outlet in self.outlets if outlet.request.takes(wanted.id)]
+            self.streams.append(Stream(wanted, self.lanes[wanted.model], outlets, per_stream, peers))
         # What was made so far lives as long as the process: keep it out of every later collection.
         gc.freeze()
         self.started = time.monotonic()

@@ -17,12 +17,15 @@ from vidette.exit import Exit, Failure
 from vidette.frame import Frame
 from vidette.models import Model
 from vidette.pixels.letterbox import Letterbox
-from vidette.pixels.slot import SlotWriter
+from vidette.pixels.slot import Buffer, SlotWriter
 from vidette.result import Result, StageTimes
 from vidette.ring import Policy
-from vidette.runtimes.base import Buffer, Outputs
+from vidette.runtimes.base import Outputs
 
 log = logging.getLogger("vidette.lane")
+
+_BUFFERS = 8
+"""Input shapes that a caller keeps memory for; a folder of photographs has dozens, each with 5 to 15 MB."""
 
 
 class Item:
@@ -144,6 +147,7 @@ class Lane:
     def start(self) -> None:
         """Compile what the first picture needs, then start the callers."""
         SlotWriter(self.model.preprocess, self.model.request.scaling).warm()
+        self.model.warm()
         for thread in self._threads:
             thread.start()
 
@@ -167,19 +171,22 @@ class Lane:
 
     def _call(self) -> None:
         writer = SlotWriter(self.model.preprocess, self.model.request.scaling)
-        buffers: dict[tuple[int, int], Buffer] = {}
+        buffers: dict[tuple[int, int], Buffer] = {}  # the longest unused first
         while True:
             items = self._first()
             if not items:
                 return
             shape = items[0].shape
-            buffer = buffers.get(shape)
+            buffer = buffers.pop(shape, None)
             if buffer is None:
+                if len(buffers) == _BUFFERS:
+                    del buffers[next(iter(buffers))]
                 try:
-                    buffer = buffers[shape] = self.model.session.buffer(shape)
+                    buffer = self.model.session.buffer(shape)
                 except ModelError as error:
                     self._refuse(items, str(error))
                     continue
+            buffers[shape] = buffer
             self._form_and_run(items, buffer, writer)
 
     def _first(self) -> list[Item]:
@@ -216,7 +223,7 @@ class Lane:
                     batch.append(item)
             with self.lock:
                 items = self._more(batch, buffer)
-                if items is None:
+                if not items:
                     self._forming -= 1
                     if batch:
                         self._running += 1
@@ -226,12 +233,12 @@ class Lane:
         if batch:
             self._run(batch, buffer, started)
 
-    def _more(self, batch: list[Item], buffer: Buffer) -> list[Item] | None:
-        """With the lock held: more items for the batch, or None when it should run now."""
+    def _more(self, batch: list[Item], buffer: Buffer) -> list[Item]:
+        """With the lock held: more items for the batch; none when it should run now."""
         while True:
             room = len(buffer.slots) - len(batch)
             if not batch or self.stopping:
-                return None
+                return []
             if room and self.batcher.waiting and (more := self._take(room, batch[0].shape)):
                 return more
             hold = self.batcher.hold(batch, time.monotonic())
@@ -240,7 +247,7 @@ class Lane:
             elif hold > 0:
                 self._wait_for_device(hold)
             else:
-                return None
+                return []
 
     def _wait_for_device(self, timeout: float | None) -> None:
         self.forming_waits += 1

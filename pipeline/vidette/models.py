@@ -1,5 +1,6 @@
 """A model ready to run: its file read, its family recognised, its runtime open, its limits resolved."""
 
+import contextlib
 import difflib
 import threading
 from collections.abc import Sequence
@@ -7,15 +8,19 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from vidette.budget import cores
-from vidette.errors import ConfigError, ModelError
+from vidette.errors import ConfigError, DecodeError, ModelError
 from vidette.families import recognise
-from vidette.families.base import Preprocess, Recognised, Signature, Thresholds
+from vidette.families.base import Recognised, Thresholds
 from vidette.job import ModelRequest
 from vidette.onnxfile import read_signature
 from vidette.pixels.letterbox import Letterbox, fit, own_shape
+from vidette.pixels.preprocess import Preprocess
 from vidette.runtimes import choose
 from vidette.runtimes.base import ModelFile, PlanMode, Session, Wish
+from vidette.signature import Signature
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +50,7 @@ class Model:
         self.preprocess = described.recognised.preprocess
         self.session = session
         self.limits = limits
+        self._outputs = described.signature.outputs
         self._boxes: dict[tuple[int, int], Letterbox] = {}
         self._facts: dict[tuple[int, int], dict[str, Any]] = {}
         self._lock = threading.Lock()
@@ -57,6 +63,16 @@ class Model:
                 size = input_size(self.preprocess, self.request.input, width, height)
                 box = self._boxes.setdefault((width, height), fit(width, height, *size, self.preprocess.resize))
         return box
+
+    def warm(self) -> None:
+        """Compile the decoder's kernels, or load them from their cache, by decoding outputs in which nothing is.
+
+        Sizes that the file leaves open are taken as 1; a decoder that refuses such outputs compiles at its first frame.
+        """
+        side = self.preprocess.size
+        nothing = [np.zeros([size or 1 for size in output.shape[1:]], output.dtype) for output in self._outputs]
+        with contextlib.suppress(DecodeError):
+            self.decoder(nothing, self.letterbox(side, side), self.limits)
 
     @property
     def inputs(self) -> list[tuple[int, int]]:

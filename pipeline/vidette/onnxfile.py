@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import TypeAlias
 
 from vidette.errors import ModelError
-from vidette.families.base import Signature, Tensor
 from vidette.sidecar import load_sidecar
+from vidette.signature import Signature, Tensor
 
 _Data: TypeAlias = bytes | mmap.mmap
 _Field: TypeAlias = tuple[int, int, int, int]  # number, start and end of the value, start of the whole field

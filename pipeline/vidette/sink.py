@@ -17,6 +17,7 @@ from pydantic import BaseModel
 
 from vidette.errors import ConfigError
 from vidette.result import Result
+from vidette.urls import redact
 
 log = logging.getLogger("vidette.sink")
 
@@ -128,5 +129,5 @@ def sink_for_target(target: str) -> tuple[type[Sink], BaseModel]:
     known = sorted(f"{s}://" for c in sink_types().values() for s in c.schemes)
     known += sorted(s for c in sink_types().values() for s in c.suffixes)
     raise ConfigError(
-        f"--sink {target}: no sink takes this; known endings and schemes: {' '.join(known)}, and - for stdout"
+        f"--sink {redact(target)}: no sink takes this; known endings and schemes: {' '.join(known)}, and - for stdout"
     )

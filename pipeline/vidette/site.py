@@ -132,11 +132,12 @@ class SiteFile:
         loader = yaml.SafeLoader("")
         if "${" in str(node.value):
             text = _VARIABLE.sub(lambda match: self._variable(match[1], location), node.value)
-            if node.style is None:  # unquoted: a number stays a number
-                node = yaml.ScalarNode(loader.resolve(yaml.ScalarNode, text, (True, False)), text, node.start_mark)
-            else:
+            if not (isinstance(node, yaml.ScalarNode) and node.style is None):
                 return text
-        return loader.construct_object(node)  # type: ignore[no-untyped-call]
+            # Unquoted: a number stays a number. PyYAML's stubs leave these two untyped.
+            tag = loader.resolve(yaml.ScalarNode, text, (True, False))  # type: ignore[no-untyped-call]
+            node = yaml.ScalarNode(tag, text, node.start_mark)
+        return loader.construct_object(node)
 
     def _variable(self, name: str, location: Location) -> str:
         if name not in self._environment:

@@ -12,6 +12,7 @@ from vidette.job import StreamRequest
 from vidette.lane import Lane
 from vidette.ledger import StreamLedger
 from vidette.outlet import Outlet
+from vidette.ring import Policy
 from vidette.sources import open_source
 from vidette.sources.base import SourceFacts, SourceOptions, Unreadable
 from vidette.urls import redact
@@ -30,7 +31,7 @@ class Stream:
         self._stop = threading.Event()
         self._options = SourceOptions(request.id, 0, threads, request.mode, self._stop)
         way_out = Exit(self.ledger, outlets, self._first_failure)
-        policy = "lossless" if request.mode == "lossless" else "newest"
+        policy: Policy = "lossless" if request.mode == "lossless" else "newest"
         self._entry = lane.open(policy, way_out, self._abort, peers)
         self._thread = threading.Thread(target=self._run, name=f"vidette:decode:{request.id}", daemon=True)
 

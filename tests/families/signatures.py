@@ -1,6 +1,6 @@
 """Signatures of model files as exporters write them."""
 
-from vidette.families.base import Signature, Tensor
+from vidette.signature import Signature, Tensor
 
 YOLO = {"task": "detect", "stride": "32", "imgsz": "[640, 640]", "names": "{0: 'cat', 1: 'dog', 2: 'cow'}"}
 

@@ -6,7 +6,8 @@ import vidette.families
 from tests.families.signatures import YOLO, centerface, signature
 from vidette.errors import ModelError
 from vidette.families import recognise
-from vidette.families.base import Preprocess, Recognised
+from vidette.families.base import Recognised
+from vidette.pixels.preprocess import Preprocess
 
 OPEN = (None, 3, None, None)
 ANY = (None, None, None)

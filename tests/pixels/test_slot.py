@@ -8,11 +8,10 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from vidette.families.base import Preprocess
 from vidette.frame import Picture
 from vidette.pixels.letterbox import fit
-from vidette.pixels.slot import SlotWriter
-from vidette.runtimes.base import ArrayBuffer, slot_shape
+from vidette.pixels.preprocess import Preprocess, slot_shape
+from vidette.pixels.slot import ArrayBuffer, SlotWriter
 
 RGB = Preprocess()
 

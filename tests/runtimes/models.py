@@ -7,8 +7,8 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from vidette.families.base import Preprocess
 from vidette.onnxfile import read_signature
+from vidette.pixels.preprocess import Preprocess
 from vidette.runtimes.base import ModelFile, Wish
 
 WEIGHT = np.random.default_rng(1).normal(size=(5, 3, 1, 1)).astype(np.float32)

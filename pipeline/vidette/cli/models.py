@@ -8,7 +8,9 @@ from typing import Any
 
 from vidette import catalogue
 from vidette.errors import ConfigError, ModelError
-from vidette.families.base import Preprocess, Recognised, Signature, Tensor
+from vidette.families.base import Recognised
+from vidette.pixels.preprocess import Preprocess
+from vidette.signature import Signature, Tensor
 from vidette.urls import scheme_of
 
 EPILOG = """\

@@ -2,6 +2,7 @@
 
 import sys
 import time
+from typing import Any
 
 from vidette.engine import Engine
 
@@ -13,7 +14,7 @@ class Progress:
         self._engine = engine
         self._quiet = quiet
         self._terminal = sys.stderr.isatty()
-        self._bar = None
+        self._bar: Any = None
         self._begun = self._last = time.monotonic()
         self._seen = 0
 

@@ -33,6 +33,6 @@ def summary(report: dict[str, Any]) -> str:
         )
     for sink in report["sinks"]:
         lost = "".join(f", {count} lost ({reason})" for reason, count in sorted(sink["lost"].items()))
-        error = f"; {sink['error']}" if sink["error"] else ""
+        error = "; " + sink["error"].removeprefix(f"{sink['sink']}: ") if sink["error"] else ""
         lines.append(f"sink {sink['sink']}: {sink['written']} written{lost}{error}")
     return "\n".join(lines)

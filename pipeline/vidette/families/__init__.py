@@ -10,12 +10,13 @@ from importlib.metadata import entry_points
 from typing import Any
 
 from vidette.errors import ModelError
-from vidette.families.base import Family, Recognised, Signature, Tensor
+from vidette.families.base import Family, Recognised
 from vidette.families.centerface import CenterFace
 from vidette.families.end_to_end import EndToEnd
 from vidette.families.objectness import Objectness
 from vidette.families.ultralytics import Ultralytics
 from vidette.families.yolox import Yolox
+from vidette.signature import Signature, Tensor
 
 FAMILIES: tuple[Family, ...] = (Ultralytics(), Objectness(), Yolox(), EndToEnd(), CenterFace())
 

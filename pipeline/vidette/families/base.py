@@ -1,64 +1,18 @@
 """What a family is: how to recognise a model file, and how to turn its outputs into detections."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from vidette.detections import Detections
-from vidette.pixels.letterbox import Letterbox, Resize
+from vidette.pixels.letterbox import Letterbox
+from vidette.pixels.preprocess import Preprocess
+from vidette.signature import Signature
 
 Task = Literal["detection"]
-
-
-@dataclass(frozen=True, slots=True)
-class Tensor:
-    """A declared input or output: None is a dimension the file leaves open. Declarations can lie."""
-
-    name: str
-    shape: tuple[int | None, ...]
-    dtype: str  # numpy name: float32, float16, uint8, int32, int64 ...
-
-
-@dataclass(frozen=True, slots=True)
-class Signature:
-    """What a model file says of itself, read without any runtime.
-
-    `metadata` are the ONNX metadata properties as text, `sidecar` the YAML beside the file, `ops` the operator types
-    of the graph.
-    """
-
-    inputs: tuple[Tensor, ...]
-    outputs: tuple[Tensor, ...]
-    metadata: Mapping[str, str] = field(default_factory=dict)
-    sidecar: Mapping[str, Any] = field(default_factory=dict)
-    ops: frozenset[str] = frozenset()
-    opset: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class Preprocess:
-    """How pixels become input values: part of a model's identity. value = (pixel - mean) * scale, per channel.
-
-    `size` is the longer side that a model with open height and width runs at, `stride` what its sides must divide by;
-    `width`/`height` are fixed by the file, or None where it takes any. `batch` is the fixed batch, None where any.
-    mean and scale are in the order of `colour`.
-    """
-
-    layout: Literal["nchw", "nhwc"] = "nchw"
-    dtype: str = "float32"
-    colour: Literal["rgb", "bgr"] = "rgb"
-    mean: tuple[float, float, float] = (0.0, 0.0, 0.0)
-    scale: tuple[float, float, float] = (1 / 255, 1 / 255, 1 / 255)
-    pad: int = 114
-    resize: Resize = "letterbox"
-    width: int | None = None
-    height: int | None = None
-    batch: int | None = None
-    size: int = 640
-    stride: int = 32
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,9 +12,10 @@ import numpy.typing as npt
 
 from vidette.detections import Detections
 from vidette.families import reading
-from vidette.families.base import Recognised, Signature, Thresholds
+from vidette.families.base import Recognised, Thresholds
 from vidette.kernels import heads
 from vidette.pixels.letterbox import Letterbox
+from vidette.signature import Signature
 
 STRIDE = 4
 CHANNELS = (1, 2, 2, 10)

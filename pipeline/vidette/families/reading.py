@@ -9,9 +9,11 @@ import numpy.typing as npt
 
 from vidette.detections import Detections
 from vidette.errors import DecodeError, ModelError
-from vidette.families.base import Preprocess, Signature, Thresholds
+from vidette.families.base import Thresholds
 from vidette.kernels import heads, nms
 from vidette.pixels.letterbox import Letterbox
+from vidette.pixels.preprocess import Preprocess
+from vidette.signature import Signature
 
 STRIDES = (8, 16, 32)
 STRIDES_P6 = (8, 16, 32, 64)

@@ -43,7 +43,7 @@ def _cache_folder() -> tuple[bool, str | None]:
 
 CACHED, _FOLDER = _cache_folder()
 if _FOLDER is not None:
-    numba.core.config.CACHE_DIR = _FOLDER  # type: ignore[attr-defined]
+    numba.core.config.CACHE_DIR = _FOLDER
 
 
 def kernel(function: F) -> F:

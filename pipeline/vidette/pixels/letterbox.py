@@ -45,12 +45,14 @@ class Letterbox:
     def to_input(self, xy: npt.NDArray[np.floating]) -> npt.NDArray[np.float64]:
         """Source pixels (..., 2) -> input pixels."""
         rx, ry, left, top = self.inverse
-        return np.asarray(xy, np.float64) / (rx, ry) + (left, top)
+        placed: npt.NDArray[np.float64] = np.asarray(xy, np.float64) / (rx, ry) + (left, top)
+        return placed
 
     def to_source(self, xy: npt.NDArray[np.floating]) -> npt.NDArray[np.float64]:
         """Input pixels (..., 2) -> source pixels, not clipped."""
         rx, ry, left, top = self.inverse
-        return (np.asarray(xy, np.float64) - (left, top)) * (rx, ry)
+        placed: npt.NDArray[np.float64] = (np.asarray(xy, np.float64) - (left, top)) * (rx, ry)
+        return placed
 
 
 def fit(width: int, height: int, input_width: int, input_height: int, resize: Resize) -> Letterbox:

@@ -1,6 +1,7 @@
 """What the planes of a decoded frame mean: which pixel formats can be read directly, and their colour matrix."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import av
 import numpy as np
@@ -53,14 +54,14 @@ def _make_matrix(colorspace: int, bits: int, full: bool) -> F32:
     return np.array([0 if full else 16 * unit, luma_gain, 128 * unit, rv, bu * kb / kg, rv * kr / kg, bu], np.float32)
 
 
-def plane(frame: av.VideoFrame, index: int, layout: PlaneLayout) -> npt.NDArray[np.uint8] | npt.NDArray[np.uint16]:
+def plane(frame: av.VideoFrame, index: int, layout: PlaneLayout) -> npt.NDArray[Any]:
     """Plane `index` as a (height, width[, 2]) view without copy; the decoder may share it: never write into it.
 
     Lines are padded (width 854 has lines of 896 bytes). The view keeps the memory alive.
     """
     source = frame.planes[index]
     wide = layout.bits > 8
-    lines = np.frombuffer(source, np.uint16 if wide else np.uint8)
+    lines: npt.NDArray[Any] = np.frombuffer(source, np.uint16 if wide else np.uint8)
     lines = lines.reshape(source.height, source.line_size // (2 if wide else 1))
     if index and layout.chroma == "interleaved":
         return lines[:, : source.width * 2].reshape(source.height, source.width, 2)

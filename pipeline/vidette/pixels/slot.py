@@ -7,20 +7,39 @@ effect on detections. `exact` goes by way of BGR like OpenCV programs and Ultral
 the bit. Pictures that are BGR already (image files) take the same way in both.
 """
 
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
-from vidette.families.base import Preprocess
 from vidette.frame import Bgr, Picture, rotate
 from vidette.kernels import convert
 from vidette.pixels.letterbox import Letterbox
 from vidette.pixels.planes import LAYOUTS, PlaneLayout, colour_matrix, plane
-from vidette.runtimes.base import Buffer
+from vidette.pixels.preprocess import Preprocess
 
 Scaling = Literal["fast", "exact"]
+
+
+class Buffer(Protocol):
+    """Input memory of one batch, owned by one caller and reused; nothing of it may escape."""
+
+    slots: npt.NDArray[Any]
+    """(batch, 3, height, width) or (batch, height, width, 3), of the model's dtype; pictures are written here."""
+
+    padded: list[object]
+    """Per slot the Letterbox whose padding bars it holds (they are constant: written once)."""
+
+
+class ArrayBuffer:
+    """A buffer in plain numpy memory, filled with the padding value at first use of a slot."""
+
+    __slots__ = ("padded", "slots")
+
+    def __init__(self, slots: npt.NDArray[Any]) -> None:
+        self.slots = slots
+        self.padded: list[object] = [None] * len(slots)
 
 
 class SlotWriter:
@@ -32,7 +51,7 @@ class SlotWriter:
         self._red = 0 if preprocess.colour == "rgb" else 2
         self._dtype = np.dtype(preprocess.dtype)
         self._scale = np.array(preprocess.scale, np.float32)
-        self._bias = np.array(-np.float64(preprocess.mean) * preprocess.scale, np.float32)
+        self._bias = (-np.array(preprocess.mean) * np.array(preprocess.scale)).astype(np.float32)
         # Integers are cut when they are stored: the half makes it rounding.
         self._store_bias = self._bias + np.float32(0.5) if self._dtype.kind in "iu" else self._bias
         self._planar = preprocess.layout == "nchw"

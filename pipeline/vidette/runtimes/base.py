@@ -5,11 +5,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
-import numpy as np
 import numpy.typing as npt
 
 from vidette.errors import ModelError
-from vidette.families.base import Preprocess, Signature
+from vidette.pixels.preprocess import Preprocess
+from vidette.pixels.slot import Buffer
+from vidette.signature import Signature
 
 PlanMode = Literal["latency", "throughput"]
 Outputs = Sequence[npt.NDArray[Any]]
@@ -66,16 +67,6 @@ class Plan:
         return next(size for size in self.ladder if size >= count)
 
 
-class Buffer(Protocol):
-    """Input memory of one batch, owned by one caller and reused; nothing of it may escape."""
-
-    slots: npt.NDArray[Any]
-    """(batch, 3, height, width) or (batch, height, width, 3), of the model's dtype; pictures are written here."""
-
-    padded: list[object]
-    """Per slot the Letterbox whose padding bars it holds (they are constant: written once)."""
-
-
 class Session(Protocol):
     """An open model. Methods may be called from several threads, each with a buffer of its own."""
 
@@ -118,27 +109,6 @@ class Runtime(Protocol):
     def open(self, model: ModelFile, plan: Plan) -> Session:
         """Load. Raises ModelError when the file is broken or the wanted device is not the one that came up."""
         ...
-
-
-class ArrayBuffer:
-    """A buffer in plain numpy memory, filled with the padding value at first use of a slot."""
-
-    __slots__ = ("padded", "slots")
-
-    def __init__(self, slots: npt.NDArray[Any]) -> None:
-        self.slots = slots
-        self.padded: list[object] = [None] * len(slots)
-
-
-def slot_shape(preprocess: Preprocess, batch: int, shape: tuple[int, int]) -> tuple[int, int, int, int]:
-    """The input tensor's shape for `batch` pictures of (height, width)."""
-    height, width = shape
-    return (batch, 3, height, width) if preprocess.layout == "nchw" else (batch, height, width, 3)
-
-
-def slot_dtype(preprocess: Preprocess) -> np.dtype[Any]:
-    """The input tensor's numpy type."""
-    return np.dtype(preprocess.dtype)
 
 
 def check_shape(model: ModelFile, shape: tuple[int, int]) -> None:

@@ -6,19 +6,10 @@ from typing import Any
 import numpy as np
 
 from vidette.errors import ModelError
+from vidette.pixels.preprocess import slot_dtype, slot_shape
+from vidette.pixels.slot import ArrayBuffer, Buffer
 from vidette.runtimes import onnx
-from vidette.runtimes.base import (
-    ArrayBuffer,
-    Buffer,
-    ModelFile,
-    Outputs,
-    Plan,
-    Wish,
-    cannot_run_at,
-    check_shape,
-    slot_dtype,
-    slot_shape,
-)
+from vidette.runtimes.base import ModelFile, Outputs, Plan, Wish, cannot_run_at, check_shape
 
 
 class _CpuBuffer(ArrayBuffer):

@@ -14,18 +14,9 @@ from typing import Any
 import numpy as np
 
 from vidette.errors import ModelError
-from vidette.runtimes.base import (
-    ArrayBuffer,
-    Buffer,
-    ModelFile,
-    Outputs,
-    Plan,
-    Wish,
-    cannot_run_at,
-    check_shape,
-    slot_dtype,
-    slot_shape,
-)
+from vidette.pixels.preprocess import slot_dtype, slot_shape
+from vidette.pixels.slot import ArrayBuffer, Buffer
+from vidette.runtimes.base import ModelFile, Outputs, Plan, Wish, cannot_run_at, check_shape
 
 # Each compiled shape holds its own packed weights (about 40 MiB for yolo11n) and costs 0.3 s of CPU; further ones
 # share a model with open sizes, which costs 7 % more per run (measured). A folder of photographs has dozens.
@@ -66,6 +57,22 @@ def _reason(error: Exception) -> str:
     lines = [line.strip(" -") for line in str(error).splitlines() if line.strip()]
     summary = lines.index("Summary:") + 1 if "Summary:" in lines else -1
     return lines[summary][:200] if lines else type(error).__name__
+
+
+def _reshape_that_does_not_fit(network: Any) -> str | None:
+    """A Reshape whose constant target holds another number of values than arrive, or None.
+
+    The library does not look: such a graph (one that says it takes any size, but was made for one) compiles, runs, and
+    answers with memory that nobody wrote.
+    """
+    for node in network.get_ops():
+        if node.get_type_name() == "Reshape":
+            before, after = node.input(0).get_partial_shape(), node.output(0).get_partial_shape()
+            if before.is_static and after.is_static:
+                sizes = list(before.to_shape()), list(after.to_shape())
+                if np.prod(sizes[0], dtype=np.int64) != np.prod(sizes[1], dtype=np.int64):
+                    return f"{node.get_friendly_name()} turns {sizes[0]} into {sizes[1]}"
+    return None
 
 
 class _RequestBuffer(ArrayBuffer):
@@ -171,6 +178,8 @@ class OpenVinoSession:
             network.reshape({0: list(slot_shape(self._model.preprocess, self.plan.ladder[-1], sizes))})
         except RuntimeError as error:
             raise cannot_run_at(self._model, shape, _reason(error)) from error
+        if lie := _reshape_that_does_not_fit(network):
+            raise cannot_run_at(self._model, shape, lie)
         try:
             compiled = self._core.compile_model(network, "CPU", dict(self.plan.options))
         except RuntimeError as error:

@@ -9,7 +9,9 @@ from typing import Any
 import numpy as np
 
 from vidette.errors import ModelError
-from vidette.runtimes.base import ArrayBuffer, Buffer, ModelFile, Outputs, Plan, Wish, slot_dtype, slot_shape
+from vidette.pixels.preprocess import slot_dtype, slot_shape
+from vidette.pixels.slot import ArrayBuffer, Buffer
+from vidette.runtimes.base import ModelFile, Outputs, Plan, Wish
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,42 @@
+"""How pixels become input values: part of a model's identity."""
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+
+from vidette.pixels.letterbox import Resize
+
+
+@dataclass(frozen=True, slots=True)
+class Preprocess:
+    """How pixels become input values: part of a model's identity. value = (pixel - mean) * scale, per channel.
+
+    `size` is the longer side that a model with open height and width runs at, `stride` what its sides must divide by;
+    `width`/`height` are fixed by the file, or None where it takes any. `batch` is the fixed batch, None where any.
+    mean and scale are in the order of `colour`.
+    """
+
+    layout: Literal["nchw", "nhwc"] = "nchw"
+    dtype: str = "float32"
+    colour: Literal["rgb", "bgr"] = "rgb"
+    mean: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    scale: tuple[float, float, float] = (1 / 255, 1 / 255, 1 / 255)
+    pad: int = 114
+    resize: Resize = "letterbox"
+    width: int | None = None
+    height: int | None = None
+    batch: int | None = None
+    size: int = 640
+    stride: int = 32
+
+
+def slot_shape(preprocess: Preprocess, batch: int, shape: tuple[int, int]) -> tuple[int, int, int, int]:
+    """The input tensor's shape for `batch` pictures of (height, width)."""
+    height, width = shape
+    return (batch, 3, height, width) if preprocess.layout == "nchw" else (batch, height, width, 3)
+
+
+def slot_dtype(preprocess: Preprocess) -> np.dtype[Any]:
+    """The input tensor's numpy type."""
+    return np.dtype(preprocess.dtype)
