@@ -210,7 +210,7 @@ def test_a_model_that_lies_about_its_sizes_ends_the_stream_with_a_remedy(
 
 
 def test_one_item_that_cannot_run_fails_alone(detector: Path, run: Runner, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The device refuses every batch with picture 7 in it; its neighbours of the same batch come out."""
+    """The device refuses every batch with picture 20 in it; its neighbours of the same batch come out."""
 
     class Picky(_Batched):
         def open(self, model: Any, plan: Any) -> Any:
@@ -220,7 +220,7 @@ def test_one_item_that_cannot_run_fails_alone(detector: Path, run: Runner, monke
             def run(buffer: Any, count: int) -> Any:
                 outputs = once(buffer, count)
                 if seen[0] and any(abs(float(slot[0, 0, 0]) - poison) < 1e-6 for slot in buffer.slots[:count]):
-                    raise ModelError("picture 7")
+                    raise ModelError("picture 20")
                 seen[0] = True
                 return outputs
 
@@ -229,29 +229,29 @@ def test_one_item_that_cannot_run_fails_alone(detector: Path, run: Runner, monke
 
     sink = Collecting()
     run(make_job(detector, {"s": TESTSRC.format(40)}, [sink]))
-    poison = _value_of_frame_seven(detector)
+    poison = _value_of_frame_twenty(detector)
     monkeypatch.setattr(models, "choose", lambda *_: Picky())
     sink = Collecting()
     engine = run(make_job(detector, {"s": TESTSRC.format(40)}, [sink]))
     failed = engine.report()["streams"][0]["failed"]
     assert list(failed) == ["run"]
     seqs = [result.seq for result in sink.results]
-    assert 7 not in seqs
+    assert 20 not in seqs
     assert seqs == sorted(seqs)
     assert len(seqs) + failed["run"] == 40
     assert adds_up(engine)
 
 
-def _value_of_frame_seven(detector: Path) -> float:
-    """The first input value of frame 7; frames that share it count as poisoned too."""
+def _value_of_frame_twenty(detector: Path) -> float:
+    """The first input value of frame 20; frames that share it count as poisoned too."""
     from vidette.pixels.letterbox import fit
     from vidette.pixels.preprocess import Preprocess
     from vidette.pixels.slot import ArrayBuffer, SlotWriter
     from vidette.sources import open_source
     from vidette.sources.base import SourceOptions
 
-    source = open_source(TESTSRC.format(8), SourceOptions("s", 0, 1, "lossless", threading.Event()))
-    frame = list(source.frames())[7]
+    source = open_source(TESTSRC.format(21), SourceOptions("s", 0, 1, "lossless", threading.Event()))
+    frame = list(source.frames())[20]
     buffer = ArrayBuffer(np.zeros((1, 3, 192, 320), np.float32))
     SlotWriter(Preprocess()).write(frame.picture, fit(320, 192, 320, 192, "letterbox"), buffer, 0)  # type: ignore[union-attr]
     return float(buffer.slots[0, 0, 0, 0])
