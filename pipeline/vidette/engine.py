@@ -122,10 +122,12 @@ class Engine:
         lines = []
         for lane in self.lanes.values():
             plan, model = lane.model.session.plan, lane.model
+            size = model.request.input or (model.preprocess.width, model.preprocess.height)
+            shape = f"{size[0]}x{size[1]}" if all(size) else f"each stream's own shape at {model.preprocess.size}"
+            reasons = "; ".join([*model.reasons, f"{plan.mode} plan {self._plan_reasons[model.id]}"])
             lines.append(
-                f"model {model.id}: {model.family}, {plan.runtime} on {plan.device}, {plan.precision}, "
-                f"{plan.callers} callers x {plan.threads} threads, batch up to {plan.ladder[-1]}, "
-                f"plan {plan.mode} ({self._plan_reasons[model.id]})"
+                f"model {model.id}: {model.family} on {plan.runtime} ({plan.device}, {plan.precision}), {shape}, "
+                f"{plan.callers} callers x {plan.threads} threads, batch up to {plan.ladder[-1]} ({reasons})"
             )
         return lines
 

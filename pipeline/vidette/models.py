@@ -41,7 +41,14 @@ def describe(path: Path) -> Described:
 class Model:
     """An open model: shared by all streams that name it and by all callers that run it."""
 
-    def __init__(self, request: ModelRequest, described: Described, session: Session, limits: Thresholds) -> None:
+    def __init__(
+        self,
+        request: ModelRequest,
+        described: Described,
+        session: Session,
+        limits: Thresholds,
+        reasons: Sequence[str] = (),
+    ) -> None:
         self.id = request.id
         self.request = request
         self.family = described.recognised.family
@@ -50,6 +57,7 @@ class Model:
         self.preprocess = described.recognised.preprocess
         self.session = session
         self.limits = limits
+        self.reasons = reasons  # what decided for this runtime, where the choice was left to us
         self._outputs = described.signature.outputs
         self._boxes: dict[tuple[int, int], Letterbox] = {}
         self._facts: dict[tuple[int, int], dict[str, Any]] = {}
@@ -109,10 +117,11 @@ def load(request: ModelRequest, mode: PlanMode, described: Described | None = No
     _check_input(request, recognised.preprocess)
     limits = resolve_limits(request, recognised)
     file = ModelFile(request.id, request.path, described.signature, recognised.preprocess, recognised.dynamic)
-    runtime = choose(request.runtime, request.device)
+    reasons: list[str] = []
+    runtime = choose(request.runtime, request.device, reasons.append)
     wish = Wish(request.device, request.precision, mode, cores(), request.max_batch, request.options)
     session = runtime.open(file, runtime.plan(file, wish))
-    return Model(request, described, session, limits)
+    return Model(request, described, session, limits, reasons)
 
 
 def resolve_limits(request: ModelRequest, recognised: Recognised) -> Thresholds:

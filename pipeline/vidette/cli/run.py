@@ -53,7 +53,7 @@ def call(args: argparse.Namespace) -> int:
     job = _job(args)
     for path in args.report:
         check_writable(Path(path))
-    collector = ReportCollector() if any(path.endswith((".html", ".htm")) for path in args.report) else None
+    collector = ReportCollector() if any(path.lower().endswith((".html", ".htm")) for path in args.report) else None
     if collector is not None:
         job = Job(job.models, job.streams, [*job.sinks, SinkRequest(collector)])
     engine = Engine(job)

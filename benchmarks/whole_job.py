@@ -1,0 +1,170 @@
+"""What the whole job costs beyond what it cannot avoid: decoding, and the runtime's own run.
+
+The limit of a clip is the CPU time of decoding it alone plus that of the runtime running alone, at the same precision,
+shape, threads and callers, on the same input, measured in turns with the whole job (JSONL sink included) in one
+process. The model is opened and compiled once for all of them.
+
+    python benchmarks/whole_job.py [--model yolo11n.onnx] [--frames 300] [--rounds 5]
+
+Aim: CPU per frame <= 1.03x the limit (more than 1.05x is not done), wall frames/s >= 0.95 of it, with each runtime.
+"""
+
+import argparse
+import gc
+import statistics
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import av
+import cv2
+
+sys.path.insert(0, str(Path(__file__).parent))
+import _common
+from _clips import people_clip
+
+import vidette.engine
+from vidette.engine import Engine
+from vidette.frame import Picture
+from vidette.job import Job, ModelRequest, SinkRequest, StreamRequest
+from vidette.models import Model, load
+from vidette.pixels.slot import SlotWriter
+from vidette.sink import sink_for_target
+
+Cost = tuple[float, float]  # CPU seconds, wall seconds
+
+
+def timed(work: Callable[[], Any]) -> Cost:
+    gc.collect()
+    cpu, wall = _common.cpu_seconds(), time.perf_counter()
+    work()
+    return _common.cpu_seconds() - cpu, time.perf_counter() - wall
+
+
+def decode(clip: Path) -> None:
+    """As the file source does with one decoder thread."""
+    with av.open(str(clip)) as container:
+        stream = container.streams.video[0]
+        stream.thread_type, stream.codec_context.thread_count = "NONE", 1
+        for _ in container.decode(stream):
+            pass
+
+
+class RunAlone:
+    """As many callers as the plan says, each with a real picture in its buffer."""
+
+    def __init__(self, model: Model, clip: Path) -> None:
+        with av.open(str(clip)) as container:
+            picture = Picture(next(container.decode(video=0)))
+        self.model = model
+        self.box = model.letterbox(picture.width, picture.height)
+        self.buffers = [model.session.buffer(self.box.shape) for _ in range(model.session.plan.callers)]
+        writer = SlotWriter(model.preprocess)
+        for buffer in self.buffers:
+            writer.write(picture, self.box, buffer, 0)
+            model.session.run(buffer, 1)
+
+    def __call__(self, frames: int) -> None:
+        share = frames // len(self.buffers)
+
+        def caller(buffer: Any) -> None:
+            for _ in range(share):
+                self.model.session.run(buffer, 1)
+
+        threads = [threading.Thread(target=caller, args=(buffer,)) for buffer in self.buffers]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+
+
+def whole(model: Model, clip: Path, out: Path) -> None:
+    cls, settings = sink_for_target(str(out))
+    stream = StreamRequest("clip", str(clip), model.id, "lossless")
+    engine = Engine(Job([model.request], [stream], [SinkRequest(cls(settings))]))
+    engine.start()
+    engine.wait()
+    engine.stop()
+    assert engine.complete, engine.report()
+
+
+def opened_once(request: ModelRequest) -> Model:
+    """The model, kept open over many engines."""
+    model = load(request, "throughput")
+    model.session.stop = model.session.close = lambda: None  # type: ignore[method-assign]
+    vidette.engine.load = lambda *_: model  # type: ignore[attr-defined]
+    return model
+
+
+def measure(request: ModelRequest, clip: Path, frames: int, rounds: int) -> dict[str, Any]:
+    model = opened_once(request)
+    run = RunAlone(model, clip)
+    samples: dict[str, list[Cost]] = {"decode": [], "run": [], "whole": []}
+    with tempfile.TemporaryDirectory() as folder:
+        out = Path(folder) / "out.jsonl"
+        whole(model, clip, out)
+        for _ in range(rounds):
+            samples["decode"].append(timed(lambda: decode(clip)))
+            samples["run"].append(timed(lambda: run(frames)))
+            samples["whole"].append(timed(lambda: whole(model, clip, out)))
+            samples["run"].append(timed(lambda: run(frames)))
+    runs = [tuple(map(statistics.mean, zip(*pair, strict=True)))
+            for pair in zip(samples["run"][::2], samples["run"][1::2], strict=True)]  # fmt: skip
+    triples = list(zip(samples["decode"], runs, samples["whole"], strict=True))
+    cores = model.session.plan.callers
+    return {
+        "runtime": model.session.plan.runtime,
+        "precision": model.session.plan.precision,
+        "input": list(run.box.shape),
+        "callers": cores,
+        "threads": model.session.plan.threads,
+        "decode_cpu_ms": round(statistics.median(d[0] for d, _, _ in triples) / frames * 1e3, 3),
+        "run_cpu_ms": round(statistics.median(r[0] for _, r, _ in triples) / frames * 1e3, 3),
+        "whole_cpu_ms": round(statistics.median(w[0] for _, _, w in triples) / frames * 1e3, 3),
+        "cpu_ratio": round(statistics.median(w[0] / (d[0] + r[0]) for d, r, w in triples), 4),
+        "cpu_ratios": [round(w[0] / (d[0] + r[0]), 4) for d, r, w in triples],
+        "wall_fps": round(frames / statistics.median(w[1] for _, _, w in triples), 1),
+        # decode runs beside the callers: the limit of the wall is all CPU work spread over the cores
+        "wall_ratio": round(statistics.median((d[1] / cores + r[1]) / w[1] for d, r, w in triples), 4),
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--model", type=Path, default=_common.MODELS / "yolo11n.onnx")
+    parser.add_argument("--source", type=Path, default=_common.MEDIA / "vtest.avi", help="what the clips are made of")
+    parser.add_argument("--frames", type=int, default=300)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--only", help="rows whose name holds this text")
+    args = parser.parse_args()
+    cv2.setNumThreads(1)
+    rows, results = [], []
+    for size in ((1280, 720), (1920, 1080)):
+        clip = people_clip(args.source, args.frames, *size)
+        for runtime, precision in (("openvino", "auto"), ("openvino", "f32"), ("onnx", "f32")):
+            name = f"{size[1]}p {runtime} {precision}"
+            if args.only and args.only not in name:
+                continue
+            request = ModelRequest("m", args.model, device="cpu", runtime=runtime, precision=precision)
+            found = measure(request, clip, args.frames, args.rounds)
+            results.append({"clip": f"{size[0]}x{size[1]}", **found})
+            ratio, wall = found["cpu_ratio"], found["wall_ratio"]
+            verdict = (
+                "reached" if ratio <= 1.03 and wall >= 0.95 else "not done" if ratio > 1.05 else "short of the aim"
+            )
+            rows.append([name, found["precision"], found["decode_cpu_ms"], found["run_cpu_ms"], found["whole_cpu_ms"],
+                         ratio, found["wall_fps"], wall, verdict])  # fmt: skip
+            print(name, found, file=sys.stderr, flush=True)
+    head = ["job", "precision", "decode ms", "run ms", "whole ms", "CPU ratio", "fps", "wall ratio", "verdict"]
+    print(_common.table(rows, head))
+    data = {"question": __doc__.splitlines()[0], "model": args.model.name, "frames": args.frames, "rounds": args.rounds}
+    if not args.only:
+        print(f"stored: {_common.save('whole_job', {**data, 'jobs': results}).name}")
+
+
+if __name__ == "__main__":
+    main()
