@@ -147,7 +147,10 @@ def test_a_hanging_sink_costs_no_frame(detector: Path, run: Runner, delivery: st
     assert adds_up(engine)
 
 
-def test_a_slow_file_holds_the_decoder_back_and_loses_nothing(detector: Path, run: Runner) -> None:
+@pytest.mark.parametrize("batched", [False, True])
+def test_a_slow_file_holds_the_decoder_back_and_loses_nothing(
+    detector: Path, run: Runner, monkeypatch: pytest.MonkeyPatch, batched: bool
+) -> None:
     class Slow(Collecting):
         needs_picture = True
 
@@ -155,6 +158,8 @@ def test_a_slow_file_holds_the_decoder_back_and_loses_nothing(detector: Path, ru
             time.sleep(0.002)
             super().write(result)
 
+    if batched:  # more under way than the sink's queue holds
+        monkeypatch.setattr(models, "choose", lambda *_: _Batched())
     sink = Slow()
     engine = run(make_job(detector, {"s": TESTSRC.format(120)}, [sink]))
     assert len(sink.results) == 120

@@ -43,7 +43,7 @@ class Engine:
         self.ended: float | None = None
         self.interrupted = False
         self._plan_reasons: dict[str, str] = {}
-        self._stop_requested = threading.Event()
+        self._stirred = threading.Event()  # a stream has ended, or a stop was asked for
 
     def start(self) -> None:
         """Load models, open sinks, start streams."""
@@ -65,7 +65,7 @@ class Engine:
         for wanted in self.job.streams:
             peers = sum(other.model == wanted.model for other in self.job.streams)
             outlets = [outlet for outlet in self.outlets if outlet.request.takes(wanted.id)]
-            self.streams.append(Stream(wanted, self.lanes[wanted.model], outlets, per_stream, peers))
+            self.streams.append(Stream(wanted, self.lanes[wanted.model], outlets, per_stream, peers, self._stirred.set))
         # What was made so far lives as long as the process: keep it out of every later collection.
         gc.freeze()
         self.started = time.monotonic()
@@ -74,18 +74,19 @@ class Engine:
         for stream in self.streams:
             stream.start()
 
-    def wait(self, tick: Callable[[], None] | None = None, every: float = 0.05) -> None:
-        """Until all streams have ended or `request_stop` was called; `tick` is called now and then."""
-        while not self._stop_requested.wait(every):
+    def wait(self, tick: Callable[[], None] | None = None, every: float = 0.1) -> None:
+        """Until all streams have ended or `request_stop` was called; `tick` is called every so many seconds."""
+        while not self.interrupted and not all(stream.done for stream in self.streams):
+            # What is still in the lane when decoding has ended takes a few runs: look more often then.
+            self._stirred.wait(every if any(stream.decoding for stream in self.streams) else 0.005)
+            self._stirred.clear()
             if tick is not None:
                 tick()
-            if all(stream.done for stream in self.streams):
-                return
 
     def request_stop(self) -> None:
         """Ask the waiting thread to end the run; safe from a signal handler or another thread."""
         self.interrupted = True
-        self._stop_requested.set()
+        self._stirred.set()
 
     def stop(self) -> None:
         """End everything: within two seconds after an interruption, else as soon as all is written."""

@@ -24,8 +24,11 @@ class Failure:
 class Exit:
     """The end of one stream. Callers finish out of order; `complete` releases in the order frames were taken."""
 
-    def __init__(self, ledger: StreamLedger, outlets: Sequence[Outlet], on_failure: Callable[[str], None]) -> None:
+    def __init__(
+        self, ledger: StreamLedger, outlets: Sequence[Outlet], waits: bool, on_failure: Callable[[str], None]
+    ) -> None:
         self.ledger = ledger
+        self._waits = waits  # whether the stream waits for room in its outlets
         self.keeps_pictures = any(outlet.needs_picture for outlet in outlets)
         self._plain = [outlet for outlet in outlets if not outlet.needs_picture]
         self._drawing = [outlet for outlet in outlets if outlet.needs_picture]
@@ -60,9 +63,9 @@ class Exit:
         found = outcome.predictions
         self.ledger.add_result(outcome.stages, outcome.batch, len(found), found.cut, time.monotonic() - arrived)
         for outlet in self._plain:
-            outlet.put(outcome)
+            outlet.put(outcome, self._waits)
         if self._drawing:
             pictured = copy(outcome) if self._plain else outcome
             pictured.picture = picture
             for outlet in self._drawing:
-                outlet.put(pictured)
+                outlet.put(pictured, self._waits)

@@ -58,16 +58,20 @@ class Outlet:
         if self._open_error is not None:
             raise self._open_error
 
-    def put(self, result: Result) -> None:
-        """Queue one result; never blocks. A full queue loses its oldest (`newest`) or this one (`every`)."""
+    def put(self, result: Result, waits: bool) -> None:
+        """Queue one result; never blocks. A full queue loses its oldest (`newest`) or this one (`every`).
+
+        `waits` says that the stream asks `wait_for_room`: what it has under way is bounded and always taken, unless
+        the sink has stalled.
+        """
         with self._lock:
             self.ledger.handed += 1
             if self._dead or self._closing:
                 self.ledger.lost["closed"] += 1
                 return
-            if len(self._queue) >= 2 * self._capacity or (self._stalled and len(self._queue) >= self._capacity):
+            if len(self._queue) >= self._capacity and (self._stalled or not waits or self.sink.delivery == "newest"):
                 if self.sink.delivery == "every":
-                    self.ledger.lost["stalled"] += 1
+                    self.ledger.lost["stalled" if self._stalled else "full"] += 1
                     return
                 self._queue.popleft()
                 self.ledger.lost["full"] += 1

@@ -3,7 +3,7 @@
 import logging
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from vidette.errors import SourceError
 from vidette.exit import Exit
@@ -23,14 +23,24 @@ log = logging.getLogger("vidette.stream")
 class Stream:
     """The life of one stream; everything it does is counted in its ledger."""
 
-    def __init__(self, request: StreamRequest, lane: Lane, outlets: Sequence[Outlet], threads: int, peers: int) -> None:
+    def __init__(
+        self,
+        request: StreamRequest,
+        lane: Lane,
+        outlets: Sequence[Outlet],
+        threads: int,
+        peers: int,
+        on_end: Callable[[], None],
+    ) -> None:
         self.request = request
         self.ledger = StreamLedger(request.id, request.model)
         self.facts: SourceFacts | None = None
+        self.decoding = True
         self._outlets = [outlet for outlet in outlets if outlet.sink.delivery == "every"]
+        self._on_end = on_end
         self._stop = threading.Event()
         self._options = SourceOptions(request.id, 0, threads, request.mode, self._stop)
-        way_out = Exit(self.ledger, outlets, self._first_failure)
+        way_out = Exit(self.ledger, outlets, request.mode == "lossless", self._first_failure)
         policy: Policy = "lossless" if request.mode == "lossless" else "newest"
         self._entry = lane.open(policy, way_out, self._abort, peers)
         self._thread = threading.Thread(target=self._run, name=f"vidette:decode:{request.id}", daemon=True)
@@ -56,7 +66,7 @@ class Stream:
     @property
     def done(self) -> bool:
         """Whether decoding has ended and everything decoded has left."""
-        if self._thread.is_alive() or not self._entry.done:
+        if self.decoding or not self._entry.done:
             return False
         if self.ledger.ended is None:
             self.ledger.ended = time.monotonic()
@@ -77,6 +87,8 @@ class Stream:
             self._end_with(f"{self.request.id}: {redact(self.request.url)}: {error!r}")
         finally:
             self._entry.close()
+            self.decoding = False
+            self._on_end()
 
     def _pump(self, frames: Iterator[Frame | Unreadable]) -> None:
         ledger, entry, stop = self.ledger, self._entry, self._stop

@@ -54,7 +54,8 @@ def test_planes_give_what_bgr_gives(format: str, size: tuple[int, int]) -> None:
     frame = as_frame(scene(*size), format)
     fast = write(Picture(frame), RGB, "fast", (192, 320)) * 255
     exact = write(Picture(frame), RGB, "exact", (192, 320)) * 255
-    assert np.abs(fast - exact).mean() < 2.5
+    assert np.abs((fast - exact).mean((1, 2))).max() < 0.5  # no channel is brighter: libswscale cuts, and so do we
+    assert np.abs(fast - exact).mean() < 1.5
     assert np.percentile(np.abs(fast - exact), 99) < 6
 
 

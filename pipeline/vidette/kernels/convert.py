@@ -18,12 +18,14 @@ def yuv_to_planes(
     matrix: npt.NDArray[np.float32],
     scale: npt.NDArray[np.float32],
     bias: npt.NDArray[np.float32],
+    cut: bool,
 ) -> None:
     """Three (h, w) planes into `out` (3, H, W) at (top, left), value = clip(pixel, 0, 255) * scale + bias.
 
     `matrix` is (luma offset, luma gain, chroma offset, rv, gu, gv, bu): r = (y - y0) * ky + rv * (v - c0) and so on
     (ITU-R BT.601/709/2020 with the gains of the sample depth folded in). `red` is the channel of red (0 RGB, 2 BGR);
-    scale and bias are per output channel. Planes may hold 8 or 16 bits per sample.
+    scale and bias are per output channel. Planes may hold 8 or 16 bits per sample. With `cut` each product is cut to a
+    whole number, as libswscale's converters of subsampled formats do: what OpenCV programs see is 1 to 1.5 darker.
     """
     height, width = y.shape
     blue = 2 - red
@@ -40,9 +42,12 @@ def yuv_to_planes(
             luma = (np.float32(y_row[j]) - y0) * ky
             cb = np.float32(u_row[j]) - c0
             cr = np.float32(v_row[j]) - c0
-            r_row[j] = min(max(luma + rv * cr, low), high) * sr + br
-            g_row[j] = min(max(luma - gu * cb - gv * cr, low), high) * sg + bg
-            b_row[j] = min(max(luma + bu * cb, low), high) * sb + bb
+            r, gb, gr, b = rv * cr, -gu * cb, -gv * cr, bu * cb
+            if cut:
+                luma, r, gb, gr, b = np.floor(luma), np.floor(r), np.floor(gb), np.floor(gr), np.floor(b)
+            r_row[j] = min(max(luma + r, low), high) * sr + br
+            g_row[j] = min(max(luma + gb + gr, low), high) * sg + bg
+            b_row[j] = min(max(luma + b, low), high) * sb + bb
 
 
 @kernel
@@ -57,6 +62,7 @@ def yuv_to_pixels(
     matrix: npt.NDArray[np.float32],
     scale: npt.NDArray[np.float32],
     bias: npt.NDArray[np.float32],
+    cut: bool,
 ) -> None:
     """The same into `out` (H, W, 3)."""
     height, width = y.shape
@@ -68,10 +74,13 @@ def yuv_to_pixels(
             luma = (np.float32(y[i, j]) - y0) * ky
             cb = np.float32(u[i, j]) - c0
             cr = np.float32(v[i, j]) - c0
+            r, gb, gr, b = rv * cr, -gu * cb, -gv * cr, bu * cb
+            if cut:
+                luma, r, gb, gr, b = np.floor(luma), np.floor(r), np.floor(gb), np.floor(gr), np.floor(b)
             pixel = out[top + i, left + j]
-            pixel[red] = min(max(luma + rv * cr, low), high) * scale[red] + bias[red]
-            pixel[1] = min(max(luma - gu * cb - gv * cr, low), high) * scale[1] + bias[1]
-            pixel[blue] = min(max(luma + bu * cb, low), high) * scale[blue] + bias[blue]
+            pixel[red] = min(max(luma + r, low), high) * scale[red] + bias[red]
+            pixel[1] = min(max(luma + gb + gr, low), high) * scale[1] + bias[1]
+            pixel[blue] = min(max(luma + b, low), high) * scale[blue] + bias[blue]
 
 
 @kernel

@@ -12,19 +12,27 @@ F32 = npt.NDArray[np.float32]
 
 @dataclass(frozen=True, slots=True)
 class PlaneLayout:
-    """Planes of one pixel format. `bits` per sample; `chroma`: 3 planes, 2 (interleaved CbCr, NV12) or none (grey)."""
+    """Planes of one pixel format. `bits` per sample; `chroma`: 3 planes, 2 (interleaved CbCr, NV12) or none (grey).
+
+    subsampled   chroma has fewer samples than luma; libswscale converts such formats with less precision
+    """
 
     bits: int
     chroma: str  # "planar" | "interleaved" | "none"
+    subsampled: bool
     full_range: bool = False
 
 
 LAYOUTS: dict[str, PlaneLayout] = {
-    **{f"yuv{s}p": PlaneLayout(8, "planar") for s in ("420", "422", "444", "440", "411", "410")},
-    **{f"yuvj{s}p": PlaneLayout(8, "planar", True) for s in ("420", "422", "444", "440", "411")},
-    **{f"yuv{s}p{b}le": PlaneLayout(b, "planar") for s in ("420", "422", "444") for b in (9, 10, 12, 14, 16)},
-    **{name: PlaneLayout(8, "interleaved") for name in ("nv12", "nv16", "nv24")},
-    "gray": PlaneLayout(8, "none", True),  # swscale too takes grey as full range
+    **{f"yuv{s}p": PlaneLayout(8, "planar", s != "444") for s in ("420", "422", "444", "440", "411", "410")},
+    **{f"yuvj{s}p": PlaneLayout(8, "planar", s != "444", True) for s in ("420", "422", "444", "440", "411")},
+    **{
+        f"yuv{s}p{b}le": PlaneLayout(b, "planar", s != "444")
+        for s in ("420", "422", "444")
+        for b in (9, 10, 12, 14, 16)
+    },
+    **{name: PlaneLayout(8, "interleaved", name != "nv24") for name in ("nv12", "nv16", "nv24")},
+    "gray": PlaneLayout(8, "none", False, True),  # swscale too takes grey as full range
 }
 """Formats whose planes are scaled as they are. All others (RGB, alpha, packed, palette) go by way of BGR once."""
 

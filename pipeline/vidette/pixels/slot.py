@@ -83,7 +83,7 @@ class SlotWriter:
         to_yuv = convert.yuv_to_planes if self._planar else convert.yuv_to_pixels
         strided = np.zeros((2, 4), np.uint8)[:, :2]
         for luma, chroma in ((grey, grey), (strided, grey), (strided, strided), (grey, strided)):
-            to_yuv(luma, chroma, chroma, target, 0, 0, self._red, matrix, self._scale, self._store_bias)
+            to_yuv(luma, chroma, chroma, target, 0, 0, self._red, matrix, self._scale, self._store_bias, True)
         self._write_bgr(np.zeros((2, 2, 3), np.uint8), Letterbox(2, 2, 2, 2, 2, 2, 0, 0), target)
 
     def _pad(self, target: npt.NDArray[Any]) -> None:
@@ -116,8 +116,9 @@ class SlotWriter:
         else:
             cb = cr = self._memory("none", luma.shape, np.uint8, fill=128)
         to_input = convert.yuv_to_planes if self._planar else convert.yuv_to_pixels
-        matrix = colour_matrix(frame, layout)
-        to_input(luma, cb, cr, target, letterbox.top, letterbox.left, self._red, matrix, self._scale, self._store_bias)
+        matrix, place = colour_matrix(frame, layout), (letterbox.top, letterbox.left)
+        values = self._scale, self._store_bias
+        to_input(luma, cb, cr, target, *place, self._red, matrix, *values, layout.subsampled)
 
     def _scaled(self, source: npt.NDArray[Any], size: tuple[int, int], name: str, rotation: int) -> npt.NDArray[Any]:
         if (source.shape[1], source.shape[0]) != size:
