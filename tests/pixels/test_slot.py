@@ -49,7 +49,7 @@ def write(picture: Picture, preprocess: Preprocess, scaling: str, shape: tuple[i
         "rgb24",
     ],
 )
-@pytest.mark.parametrize("size", [(640, 360), (641, 359), (320, 180)])
+@pytest.mark.parametrize("size", [(640, 360), (640, 359), (641, 359), (320, 180)])
 def test_planes_give_what_bgr_gives(format: str, size: tuple[int, int]) -> None:
     frame = as_frame(scene(*size), format)
     fast = write(Picture(frame), RGB, "fast", (192, 320)) * 255
@@ -107,7 +107,7 @@ def test_layout_colour_order_and_type(layout: str, colour: str, dtype: str, form
     got = got.transpose(2, 0, 1) if layout == "nhwc" else got
     expected = bgr[:, :, ::-1] if colour == "rgb" else bgr
     expected = (expected.transpose(2, 0, 1) - np.array(mean)[:, None, None]) * np.array(scale)[:, None, None]
-    np.testing.assert_allclose(got[:, 16:176], expected, atol=5 * scale[0])
+    np.testing.assert_allclose(got[:, 16:176], expected, atol=7 * scale[0])
     pad = (114 - np.array(mean)) * scale
     np.testing.assert_allclose(got[:, :16], np.broadcast_to(pad[:, None, None], (3, 16, 320)), rtol=2e-3)
 

@@ -2,7 +2,7 @@
 
 `fast` (the default) scales each plane to the model's size with cv2 and converts there, in one kernel: no full-size BGR
 picture ever exists. 0.2 ms for 720p and 0.6 for 1080p, a third of BGR + resize + blob. A plane is filtered before
-it is converted, so values differ by about one of 255 in the mean, most at coloured edges; docs/verification.md has the
+it is converted, so values differ by a half of 255 in the mean, most at coloured edges; docs/verification.md has the
 effect on detections. `exact` goes by way of BGR like OpenCV programs and Ultralytics do, for comparison with them to
 the bit. Pictures that are BGR already (image files) take the same way in both.
 """
@@ -118,7 +118,8 @@ class SlotWriter:
         to_input = convert.yuv_to_planes if self._planar else convert.yuv_to_pixels
         matrix, place = colour_matrix(frame, layout), (letterbox.top, letterbox.left)
         values = self._scale, self._store_bias
-        to_input(luma, cb, cr, target, *place, self._red, matrix, *values, layout.subsampled)
+        cut = layout.subsampled and frame.width % 2 == 0  # most odd widths take its precise converter
+        to_input(luma, cb, cr, target, *place, self._red, matrix, *values, cut)
 
     def _scaled(self, source: npt.NDArray[Any], size: tuple[int, int], name: str, rotation: int) -> npt.NDArray[Any]:
         if (source.shape[1], source.shape[0]) != size:
