@@ -25,7 +25,7 @@ Mask = npt.NDArray[np.bool_]
 OK = 0
 NAN = 1
 
-BLOCK = 1024  # places at a time: their maxima stay in the L1 cache, their rows in the L2 cache for the second look
+BLOCK = 8192  # places at a time: nearly whole rows, so that memory is read in the order it lies; maxima stay in the cache
 
 
 def readable(array: npt.NDArray[Any]) -> F32:
