@@ -25,7 +25,7 @@ Mask = npt.NDArray[np.bool_]
 OK = 0
 NAN = 1
 
-BLOCK = 8192  # places at a time: nearly whole rows, so that memory is read in the order it lies; maxima stay in the cache
+BLOCK = 8192  # places at a time: nearly whole rows, so that memory is read in the order it lies
 
 
 def readable(array: npt.NDArray[Any]) -> F32:
