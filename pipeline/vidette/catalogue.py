@@ -126,7 +126,7 @@ def locate(text: str) -> Path:
         hint = f"did you mean {near}?"
     else:
         hint = _hint(name.removesuffix(".pt"))
-    raise ConfigError(f"model {text!r}: no such file, and no installed model has this name; {hint}")
+    raise ConfigError(f"model {redact(text)!r}: no such file, and no installed model has this name; {hint}")
 
 
 def _near_file(path: Path) -> Path | None:

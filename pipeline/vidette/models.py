@@ -35,7 +35,10 @@ class Described:
 def describe(path: Path) -> Described:
     """Read a model file and recognise its family. Raises ModelError with what would help."""
     signature = read_signature(path)
-    return Described(path, signature, recognise(signature))
+    try:
+        return Described(path, signature, recognise(signature))
+    except ModelError as error:
+        raise ModelError(f"{path}: {error}") from None
 
 
 class Model:

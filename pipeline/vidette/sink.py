@@ -112,7 +112,7 @@ def sink_type(name: str) -> type[Sink]:
     """One registered sink; only its own module is imported. Raises ConfigError."""
     points = {point.name: point for point in entry_points(group="vidette.sinks")}
     if name not in points:
-        raise ConfigError(f"unknown sink type {name!r}; known: {', '.join(sorted(points))}")
+        raise ConfigError(f"unknown sink type {redact(name)!r}; known: {', '.join(sorted(points))}")
     loaded: type[Sink] = points[name].load()
     return loaded
 

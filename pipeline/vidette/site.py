@@ -10,10 +10,12 @@ from typing import Any
 import yaml
 from pydantic import BaseModel, ValidationError
 
-from vidette.config import Site, make_sink
+from vidette.config import Site, at_base, make_sink
 from vidette.errors import ConfigError
 from vidette.job import Job, SinkRequest
 from vidette.sink import sink_type
+from vidette.sources import missing
+from vidette.urls import redact
 
 _VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 Location = tuple[str | int, ...]
@@ -59,7 +61,7 @@ class SiteFile:
             try:
                 return site.job(self.path.parent, sinks)
             except ConfigError as error:
-                mistakes.append(f"{self.path}: {error}")
+                mistakes.append(f"{self.where(('sinks',))}: {error}")
         raise ConfigError("\n".join(mistakes))
 
     def _sinks(self, mistakes: list[str]) -> list[SinkRequest]:
@@ -74,7 +76,7 @@ class SiteFile:
             except ValidationError as error:
                 mistakes += self._explain(error, place, sink_type(fields["type"]).Settings)
             except ConfigError as error:
-                mistakes.append(f"{self._where(place)}: {error}")
+                mistakes.append(f"{self.where(place)}: {error}")
         return sinks
 
     def _check_references(self, site: Site, sinks: list[SinkRequest], mistakes: list[str]) -> None:
@@ -82,19 +84,21 @@ class SiteFile:
             try:
                 model.request(id, self.path.parent)
             except ConfigError as error:
-                mistakes.append(f"{self._where(('models', id, 'path'))}: {error}")
+                mistakes.append(f"{self.where(('models', id, 'path'))}: {error}")
         for id, stream in site.streams.items():
             if stream.model is None and len(site.models) != 1:
                 known = ", ".join(site.models) or "none is defined"
-                mistakes.append(f"{self._where(('streams', id))}: say which model watches it; models: {known}")
+                mistakes.append(f"{self.where(('streams', id))}: say which model watches it; models: {known}")
             elif stream.model is not None and stream.model not in site.models:
                 hint = _nearest(stream.model, site.models)
-                mistakes.append(f"{self._where(('streams', id, 'model'))}: there is no model {stream.model!r}; {hint}")
-
+                name = redact(stream.model)
+                mistakes.append(f"{self.where(('streams', id, 'model'))}: there is no model {name!r}; {hint}")
+            if stream.url and (problem := missing(at_base(stream.url, self.path.parent))) is not None:
+                mistakes.append(f"{self.where(('streams', id, 'url'))}: {problem}")
         for index, sink in enumerate(sinks):
             for id in (sink.streams or frozenset()) - site.streams.keys():
-                place = self._where(("sinks", index, "streams"))
-                mistakes.append(f"{place}: there is no stream {id!r}; {_nearest(id, site.streams)}")
+                place = self.where(("sinks", index, "streams"))
+                mistakes.append(f"{place}: there is no stream {redact(id)!r}; {_nearest(id, site.streams)}")
 
     def _explain(self, error: ValidationError, prefix: Location, schema: type[BaseModel]) -> list[str]:
         lines = []
@@ -103,17 +107,20 @@ class SiteFile:
             message = item["msg"].removeprefix("Value error, ")
             if item["type"] == "extra_forbidden":
                 fields = _fields_at(schema, item["loc"][:-1])
-                message = f"unknown key {location[-1]!r}; {_nearest(str(location[-1]), fields)}"
+                message = f"unknown key {redact(str(location[-1]))!r}; {_nearest(str(location[-1]), fields)}"
             elif item["type"] == "missing":
                 message = "is missing"
-            lines.append(f"{self._where(location)}: {message}")
+            elif item["type"] in ("model_type", "dict_type"):
+                message = "must hold fields, each as name: value"
+            lines.append(f"{self.where(location)}: {message}")
         return lines
 
-    def _where(self, location: Location) -> str:
+    def where(self, location: Location) -> str:
+        """File, line and field, as every message about a site file begins; the nearest line that is known."""
         known = location
         while known and known not in self._lines:
             known = known[:-1]
-        return f"{self.path}:{self._lines.get(known, 1)}: {'.'.join(str(part) for part in location)}"
+        return f"{self.path}:{self._lines.get(known, 1)}: {'.'.join(redact(str(part)) for part in location)}"
 
     def _value(self, node: yaml.Node, location: Location) -> Any:
         self._lines.setdefault(location, node.start_mark.line + 1)
@@ -124,7 +131,7 @@ class SiteFile:
                 place = (*location, key)
                 self._lines[place] = key_node.start_mark.line + 1
                 if key in data:
-                    self._mistakes.append(f"{self._where(place)}: stands twice")
+                    self._mistakes.append(f"{self.where(place)}: stands twice")
                 data[key] = self._value(value_node, place)
             return data
         if isinstance(node, yaml.SequenceNode):
@@ -143,14 +150,16 @@ class SiteFile:
         if name not in self._environment:
             near = difflib.get_close_matches(name, self._environment, 1)
             hint = f"; did you mean ${{{near[0]}}}?" if near else f"; set it, for example with export {name}=..."
-            self._mistakes.append(f"{self._where(location)}: the environment has no {name}{hint}")
+            self._mistakes.append(f"{self.where(location)}: the environment has no {name}{hint}")
             return ""
         return self._environment[name]
 
 
 def _nearest(word: str, known: Any) -> str:
     near = difflib.get_close_matches(word, list(known), 1)
-    return f"did you mean {near[0]!r}?" if near else f"known: {', '.join(known) or 'none'}"
+    if near:
+        return f"did you mean {redact(near[0])!r}?"
+    return f"known: {', '.join(redact(name) for name in known) or 'none'}"
 
 
 def _fields_at(schema: type[BaseModel], location: tuple[str | int, ...]) -> list[str]:

@@ -61,3 +61,5 @@ def main(argv: list[str] | None = None) -> int:
         return 1
     except BrokenPipeError:
         return 1
+    except KeyboardInterrupt:  # before a run has begun, or in a command that has nothing to bring to an end
+        return 130

@@ -4,9 +4,9 @@ import argparse
 from pathlib import Path
 
 from vidette.errors import ConfigError, ModelError
+from vidette.job import Job
 from vidette.models import describe, resolve_limits
 from vidette.site import SiteFile
-from vidette.sources import missing
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -17,17 +17,23 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def call(args: argparse.Namespace) -> int:
     """Read everything that a run would read before it starts."""
-    job = SiteFile(Path(args.site)).job()
+    job = checked_job(Path(args.site))
+    print(f"{args.site}: {len(job.models)} models, {len(job.streams)} streams, {len(job.sinks)} sinks: nothing wrong")
+    return 0
+
+
+def checked_job(path: Path) -> Job:
+    """The job of a site file whose models are what they should be. Raises ConfigError, one mistake a line."""
+    site = SiteFile(path)
+    job = site.job()
     mistakes = []
     for model in job.models:
         try:
             resolve_limits(model, describe(model.path).recognised)
-        except (ConfigError, ModelError) as error:
-            mistakes.append(f"{args.site}: models.{model.id}: {error}")
-    for stream in job.streams:
-        if (problem := missing(stream.url)) is not None:
-            mistakes.append(f"{args.site}: streams.{stream.id}.url: {problem}")
+        except ModelError as error:
+            mistakes.append(f"{site.where(('models', model.id, 'path'))}: {error}")
+        except ConfigError as error:
+            mistakes.append(f"{site.where(('models', model.id, 'classes'))}: {str(error).removeprefix('classes: ')}")
     if mistakes:
         raise ConfigError("\n".join(mistakes))
-    print(f"{args.site}: {len(job.models)} models, {len(job.streams)} streams, {len(job.sinks)} sinks: nothing wrong")
-    return 0
+    return job

@@ -6,6 +6,7 @@ import sys
 import threading
 from pathlib import Path
 
+from vidette.cli.check import checked_job
 from vidette.cli.job_arguments import add_format_option, add_model_options, explicit_sinks, job_from_arguments
 from vidette.cli.progress import Progress
 from vidette.cli.signals import stop_on_signal
@@ -15,7 +16,6 @@ from vidette.engine import Engine
 from vidette.errors import ConfigError
 from vidette.job import Job, SinkRequest
 from vidette.report import ReportCollector, check_writable, write_report
-from vidette.site import SiteFile
 
 EPILOG = """\
 examples:
@@ -85,7 +85,7 @@ def _job(args: argparse.Namespace) -> Job:
         raise ConfigError("a site file names its streams itself; give it alone")
     if args.model is not None:
         raise ConfigError("a site file names its models itself; leave --model away")
-    job = SiteFile(Path(args.sources[0])).job()
+    job = checked_job(Path(args.sources[0]))
     sinks = [*job.sinks, *(explicit_sinks(args) if args.sink else [])]
     refuse_shared_paths(sinks)
     return Job(job.models, job.streams, sinks)
