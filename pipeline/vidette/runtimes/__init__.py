@@ -9,7 +9,7 @@ from collections.abc import Callable
 from vidette.errors import ModelError
 from vidette.runtimes.base import Runtime
 from vidette.runtimes.cpu import OnnxCpu
-from vidette.runtimes.cuda import Cuda
+from vidette.runtimes.cuda import Cuda, driver
 from vidette.runtimes.openvino import OpenVino, default_precision
 
 RUNTIMES: dict[str, Callable[[], Runtime]] = {"openvino": OpenVino, "onnx": OnnxCpu, "cuda": Cuda}
@@ -65,7 +65,8 @@ def _automatic(say: Callable[[str], None]) -> Runtime:
     if reason is None:
         say("cuda: a GPU is there and its libraries load")
         return Cuda()
-    say(f"cpu: {reason}")
+    # What to install for a GPU is news only to those who have one.
+    say(f"cpu: {reason}" if driver() is not None else "cpu: no NVIDIA driver")
     return _for_cpu(say)
 
 

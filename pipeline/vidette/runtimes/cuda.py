@@ -28,14 +28,21 @@ _MAX_SHAPES = 4  # input sizes that keep memory on the device: a ladder to 16 at
 _PROVIDER = "CUDAExecutionProvider"
 
 
+def driver() -> ctypes.CDLL | None:
+    """The library of the NVIDIA driver; None where there is none."""
+    try:
+        return ctypes.CDLL("libcuda.so.1")
+    except OSError:
+        return None
+
+
 def missing() -> str | None:
     """Why CUDA cannot work here, by trying its libraries in the order in which they need each other."""
-    try:
-        driver = ctypes.CDLL("libcuda.so.1")
-    except OSError:
+    cuda = driver()
+    if cuda is None:
         return "no NVIDIA driver (libcuda.so.1): install the driver, in a container start it with --gpus all"
     devices = ctypes.c_int(0)
-    if driver.cuInit(0) != 0 or driver.cuDeviceGetCount(ctypes.byref(devices)) != 0 or devices.value == 0:
+    if cuda.cuInit(0) != 0 or cuda.cuDeviceGetCount(ctypes.byref(devices)) != 0 or devices.value == 0:
         return "the NVIDIA driver finds no GPU: see nvidia-smi"
     _preload()
     major = _cuda_major()
