@@ -43,7 +43,7 @@ class Engine:
         self.ended: float | None = None
         self.interrupted = False
         self._plan_reasons: dict[str, str] = {}
-        self._stirred = threading.Event()  # a stream has ended, or a stop was asked for
+        self._stirred = threading.Event()  # a stream has ended
 
     def start(self) -> None:
         """Load models, open sinks, start streams."""
@@ -56,7 +56,7 @@ class Engine:
             labels = {lane.model.id: lane.model.labels for lane in self.lanes.values()}
             for outlet in self.outlets:
                 streams = [StreamFacts(s.id, redact(s.url)) for s in self.job.streams if outlet.request.takes(s.id)]
-                outlet.start(RunFacts(streams, labels))
+                outlet.start(RunFacts(streams, labels), lambda: self.interrupted)
                 self._started_outlets.append(outlet)
         except VidetteError:
             self._close(time.monotonic() + DRAIN_S)
@@ -85,8 +85,8 @@ class Engine:
 
     def request_stop(self) -> None:
         """Ask the waiting thread to end the run; safe from a signal handler or another thread."""
+        # Nothing but a flag, seen within a tick: the handler may have interrupted the holder of the event's lock.
         self.interrupted = True
-        self._stirred.set()
 
     def stop(self) -> None:
         """End everything: within two seconds after an interruption, else as soon as all is written."""

@@ -9,6 +9,7 @@ import logging
 import threading
 import time
 from collections import deque
+from collections.abc import Callable
 
 from vidette.errors import SinkError
 from vidette.job import SinkRequest
@@ -49,12 +50,16 @@ class Outlet:
         self._facts = RunFacts()
         self._open_error: Exception | None = None
 
-    def start(self, facts: RunFacts) -> None:
+    def start(self, facts: RunFacts, stopped: Callable[[], bool]) -> None:
         """Open the sink in its own thread and wait for it. Raises SinkError when it cannot be opened in time."""
         self._facts = facts
         self._thread.start()
-        if not self._opened.wait(_OPEN_S):
-            raise SinkError(f"{self.sink.name}: did not open within {_OPEN_S:.0f} s")
+        deadline = time.monotonic() + _OPEN_S
+        while not self._opened.wait(0.05):
+            if stopped():
+                raise SinkError(f"{self.sink.name}: stopped before it was open")
+            if time.monotonic() > deadline:
+                raise SinkError(f"{self.sink.name}: did not open within {_OPEN_S:.0f} s")
         if self._open_error is not None:
             raise self._open_error
 

@@ -30,7 +30,21 @@ vidette COMMAND --help tells more about each.
 
 def main(argv: list[str] | None = None) -> int:
     """Entry point; returns the exit code: 0 done, 1 something failed or was lost, 2 wrong usage, 130/143 stopped."""
-    argv = sys.argv[1:] if argv is None else argv
+    try:
+        return _call(sys.argv[1:] if argv is None else argv)
+    except ConfigError as error:
+        print(f"vidette: {error}", file=sys.stderr)
+        return 2
+    except VidetteError as error:
+        print(f"vidette: {error}", file=sys.stderr)
+        return 1
+    except BrokenPipeError:
+        return 1
+    except KeyboardInterrupt:  # before a run has begun, or in a command that has nothing to bring to an end
+        return 130
+
+
+def _call(argv: list[str]) -> int:
     parser = argparse.ArgumentParser(
         prog="vidette",
         description="Cameras and files in, detections out, every frame accounted for.",
@@ -50,16 +64,5 @@ def main(argv: list[str] | None = None) -> int:
             sub.set_defaults(call=module.call)
     args = parser.parse_args(argv)
     logging.basicConfig(level=logging.WARNING, format="vidette: %(message)s", stream=sys.stderr)
-    try:
-        code: int = args.call(args)
-        return code
-    except ConfigError as error:
-        print(f"vidette: {error}", file=sys.stderr)
-        return 2
-    except VidetteError as error:
-        print(f"vidette: {error}", file=sys.stderr)
-        return 1
-    except BrokenPipeError:
-        return 1
-    except KeyboardInterrupt:  # before a run has begun, or in a command that has nothing to bring to an end
-        return 130
+    code: int = args.call(args)
+    return code

@@ -13,7 +13,7 @@ from vidette.cli.signals import stop_on_signal
 from vidette.cli.summary import summary
 from vidette.config import refuse_shared_paths
 from vidette.engine import Engine
-from vidette.errors import ConfigError
+from vidette.errors import ConfigError, VidetteError
 from vidette.job import Job, SinkRequest
 from vidette.report import ReportCollector, check_writable, write_report
 
@@ -58,7 +58,13 @@ def call(args: argparse.Namespace) -> int:
         job = Job(job.models, job.streams, [*job.sinks, SinkRequest(collector)])
     engine = Engine(job)
     with stop_on_signal(engine.request_stop) as codes:
-        engine.start()
+        try:
+            engine.start()
+        except VidetteError:
+            if not codes:
+                raise
+            _leave(codes[0])
+            return codes[0]
         progress = Progress(engine, args.quiet)
         if not args.quiet:
             for line in engine.plan_lines():
