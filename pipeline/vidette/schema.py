@@ -19,4 +19,4 @@ def site_schema() -> dict[str, Any]:
         definitions[f"sink-{name}"] = settings
         choices.append({"$ref": f"#/$defs/sink-{name}"})
     schema["properties"]["sinks"]["items"] = {"oneOf": choices}
-    return {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "Vidette site file", **schema}
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema, "title": "Vidette site file"}

@@ -1,5 +1,6 @@
 """What a person sees while it runs: a bar on a terminal, one line a second elsewhere."""
 
+import os
 import sys
 import time
 from typing import Any
@@ -47,7 +48,17 @@ class Progress:
         if self._bar is None:
             from tqdm import tqdm
 
-            self._bar = tqdm(total=total, unit=" frames", smoothing=0.1, dynamic_ncols=True, file=sys.stderr)
+            # A terminal that does not know its size says 0, and a bar of that size is not seen.
+            size = {} if os.get_terminal_size(sys.stderr.fileno()).columns else {"ncols": 80, "nrows": 24}
+            self._bar = tqdm(
+                total=total,
+                initial=done,
+                unit=" frames",
+                smoothing=0.1,
+                dynamic_ncols=not size,
+                file=sys.stderr,
+                **size,
+            )
         self._bar.total = total
         self._bar.n = done
         self._bar.set_postfix_str(self._lost().lstrip(", "), refresh=False)
