@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 from pydantic import BaseModel
 
-from vidette.config import ModelConfig, default_model, find_sources, one_model_job
+from vidette.config import ModelConfig, default_model, find_sources, one_model_job, parse
 from vidette.engine import Engine
 from vidette.errors import ConfigError
 from vidette.job import Job, SinkRequest
@@ -118,7 +118,7 @@ def run(
     sinks      further receivers, written as behind `--sink`
     pictures   whether `result.picture` is there: `result.picture.bgr()` gives the upright BGR array
     """
-    config = ModelConfig.model_validate({"path": str(model or default_model()), **model_options})
+    config = parse(ModelConfig, {"path": str(model or default_model()), **model_options})
     found = find_sources(str(source) for source in sources)
     requests = []
     for target in sinks:

@@ -1,12 +1,13 @@
 """A site: models, streams and sinks as a user writes them. Parsed once, then turned into a Job."""
 
+import difflib
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from vidette import catalogue
 from vidette.errors import ConfigError
@@ -139,9 +140,29 @@ def one_model_job(
     sources: list[tuple[str, str]], model: ModelConfig, mode: Any, fps_limit: float | None, sinks: list[SinkRequest]
 ) -> Job:
     """The job of a command line or a Python call: every (id, url) is watched by one model. Raises ConfigError."""
+    if not sources:
+        raise ConfigError("no source: name a video, a folder of pictures, a camera or a URL")
     model_id = catalogue.locate(model.path).stem
-    streams = {id: StreamConfig(url=url, model=model_id, mode=mode, fps_limit=fps_limit) for id, url in sources}
+    options = {"model": model_id, "mode": mode, "fps_limit": fps_limit}
+    streams = {id: parse(StreamConfig, {"url": url, **options}) for id, url in sources}
     return Site(models={model_id: model}, streams=streams).job(Path(), sinks)
+
+
+Parsed = TypeVar("Parsed", bound=BaseModel)
+
+
+def parse(cls: type[Parsed], fields: dict[str, Any], called: Callable[[str], str] = str) -> Parsed:
+    """Fields that stand in no file. Raises ConfigError on the first mistake; `called` is the user's name of a field."""
+    try:
+        return cls.model_validate(fields)
+    except ValidationError as error:
+        first = error.errors(include_input=False, include_url=False)[0]
+        field = str(first["loc"][0])
+        message = first["msg"].removeprefix("Value error, ")
+        if first["type"] == "extra_forbidden":
+            near = difflib.get_close_matches(field, cls.model_fields, 1)
+            message = "unknown; " + (f"did you mean {near[0]}?" if near else f"known: {', '.join(cls.model_fields)}")
+        raise ConfigError(f"{called(field)}: {message}") from None
 
 
 def default_model() -> str:

@@ -127,6 +127,8 @@ sinks:
         (["site.yaml", "a.mp4"], "a site file names its streams itself"),
         (["a.mp4", "--model", "tiny.onnx", "--confidence", "7"], "--confidence"),
         (["a.mp4", "--model", "tiny.onnx", "--input", "big"], "--input"),
+        (["a.mp4", "--model", "tiny.onnx", "--max-batch", "0"], "--max-batch"),
+        (["a.mp4", "--model", "tiny.onnx", "--fps-limit", "0"], "fps_limit"),
         (["a.mp4", "--model", "tiny.onnx", "--classes", "gren"], "did you mean 'green'?"),
         (["a.mp3", "--model", "tiny.onnx"], "did you mean a.mp4?"),
         (["a.mp4", "--model", "tiny.onx"], "did you mean tiny.onnx?"),

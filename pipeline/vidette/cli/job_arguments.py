@@ -4,10 +4,9 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel
 
-from vidette.config import ModelConfig, default_model, find_sources, one_model_job
-from vidette.errors import ConfigError
+from vidette.config import ModelConfig, default_model, find_sources, one_model_job, parse
 from vidette.job import Job, SinkRequest
 from vidette.payloads import payload_names
 from vidette.sink import sink_for_target, sink_type
@@ -45,12 +44,7 @@ def model_config(args: argparse.Namespace) -> ModelConfig:
     fields |= {name: value for name in _MODEL_FIELDS if (value := getattr(args, name)) is not None}
     if isinstance(fields.get("classes"), str):
         fields["classes"] = [name.strip() for name in fields["classes"].split(",") if name.strip()]
-    try:
-        return ModelConfig.model_validate(fields)
-    except ValidationError as error:
-        first = error.errors(include_input=False, include_url=False)[0]
-        option = "--" + str(first["loc"][0]).replace("_", "-")
-        raise ConfigError(f"{option}: {first['msg'].removeprefix('Value error, ')}") from None
+    return parse(ModelConfig, fields, lambda field: "--" + field.replace("_", "-"))
 
 
 def job_from_arguments(args: argparse.Namespace) -> Job:
