@@ -24,6 +24,9 @@ from vidette.runtimes.base import Outputs
 
 log = logging.getLogger("vidette.lane")
 
+_RING_BYTES, _RINGS_BYTES = 12e6, 256e6
+"""Memory of decoded frames that wait in the rings: of one stream, of all together."""
+
 _BUFFERS = 8
 """Input shapes that a caller keeps memory for; a folder of photographs has dozens, each with 5 to 15 MB."""
 
@@ -44,16 +47,21 @@ class Item:
 
 
 class Entry:
-    """Where one stream puts its frames in; used by the stream's decoding thread."""
+    """Where one stream puts its frames in; used by the stream's decoding thread.
+
+    `streams` share the lane: a lossless ring holds this stream's part of two full batches, and beyond that what a few
+    megabytes hold, so that a decoder that is woken has several frames to decode.
+    """
 
     def __init__(
-        self, lane: "Lane", feed: Feed[Item], way_out: Exit, space: threading.Condition, on_abort: Callable[[str], None]
+        self, lane: "Lane", feed: Feed[Item], way_out: Exit, streams: int, on_abort: Callable[[str], None]
     ) -> None:
         self.exit = way_out
         self.aborted = False
         self._lane = lane
         self._feed = feed
-        self._space = space
+        self._space = threading.Condition(lane.lock)
+        self._streams = max(1, streams)
         self._on_abort = on_abort
         self._lossless = feed.ring.policy == "lossless"
         self._size = (0, 0)
@@ -65,6 +73,8 @@ class Entry:
         if size != self._size or self._letterbox is None:
             self._letterbox = self._lane.model.letterbox(*size)
             self._size = size
+            if self._lossless:
+                self._feed.ring.capacity = self._capacity(*size)
         item = Item(self, frame, self._letterbox, decode_s)
         lane, feed = self._lane, self._feed
         with lane.lock:
@@ -108,9 +118,22 @@ class Entry:
         return not len(self._feed.ring) and self.exit.released == self._feed.next_order
 
     def woken(self) -> None:
-        """Called by the lane, which holds the lock, after it took from the ring."""
-        if self._lossless and len(self._feed.ring) <= self._feed.ring.capacity // 2:
+        """Called by the lane, which holds the lock, after it took from the ring.
+
+        While others keep the callers busy, a decoder sleeps until its ring is empty: each waking costs more than
+        handing over a frame.
+        """
+        ring = self._feed.ring
+        if self._lossless and (
+            not len(ring) or (2 * len(ring) <= ring.capacity and self._lane.batcher.waiting <= self._lane.low_water)
+        ):
             self._space.notify()
+
+    def _capacity(self, width: int, height: int) -> int:
+        """Slots of a lossless ring for pictures of this size (1.5 bytes per pixel, as most decoders leave them)."""
+        batches = -(-2 * self._lane.plan.ladder[-1] * self._lane.plan.permits // self._streams)
+        affordable = int(min(_RING_BYTES, _RINGS_BYTES / self._streams) / (1.5 * width * height))
+        return max(2, min(batches, 64), min(affordable, 8))
 
 
 class Lane:
@@ -128,6 +151,8 @@ class Lane:
         self.batcher: Batcher[Item] = Batcher(self.plan.ladder[-1], model.request.max_delay)
         self.busy_s = 0.0
         self.batches = 0
+        self.low_water = self.plan.ladder[-1] * self.plan.permits
+        """So few waiting pictures mean that decoders should be at work."""
         self._forming = 0
         self._running = 0
         self._ran: set[tuple[int, int]] = set()  # shapes at which the model has answered
@@ -137,12 +162,10 @@ class Lane:
         ]
 
     def open(self, policy: Policy, way_out: Exit, on_abort: Callable[[str], None], streams: int) -> Entry:
-        """Add a stream; `streams` share the lane, so that the ring holds its part of two full batches."""
-        top = self.plan.ladder[-1]
-        capacity = max(2, -(-2 * top * self.plan.permits // max(1, streams))) if policy == "lossless" else 2
+        """Add a stream; `streams` will share the lane."""
         with self.lock:
-            feed = self.batcher.open(min(capacity, 64), policy)
-        return Entry(self, feed, way_out, threading.Condition(self.lock), on_abort)
+            feed = self.batcher.open(2, policy)
+        return Entry(self, feed, way_out, streams, on_abort)
 
     def start(self) -> None:
         """Compile what the first picture needs, then start the callers."""
