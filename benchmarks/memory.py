@@ -69,6 +69,12 @@ def call():
     for _ in range(20): request.infer(share_outputs=True)
 """,
 }
+# `import numba` alone loads neither its compiler nor LLVM; the first kernel does, from its cache too.
+KERNELS = """
+from vidette.pixels.preprocess import Preprocess
+from vidette.pixels.slot import SlotWriter
+SlotWriter(Preprocess()).warm()
+"""
 CALL = """
 threads = [threading.Thread(target=call) for _ in range({callers})]
 for thread in threads: thread.start()
@@ -192,7 +198,8 @@ def peak(folder: Path, model: str, frames: int, repeats: int) -> list[dict[str, 
         run = RUN.format(clip=video, model=model, runtime=runtime, out=str(folder / "out.jsonl"), frames=frames)
         codes: dict[str, tuple[str, dict[str, str]]] = {
             "imports": (IMPORTS[runtime], {}),
-            "session": (session, {}),
+            "imports, a kernel loaded": (IMPORTS[runtime] + KERNELS, {}),
+            "imports, session": (session, {}),
             "run": (run, {}),
             "run, 1 arena": (run, {"MALLOC_ARENA_MAX": "1"}),
             "run, 2 arenas": (run, {"MALLOC_ARENA_MAX": "2"}),
@@ -203,12 +210,15 @@ def peak(folder: Path, model: str, frames: int, repeats: int) -> list[dict[str, 
         for _ in range(repeats):
             for name, (code, environment) in codes.items():
                 measured.setdefault(name, []).append(child(code, **environment))
-        base = statistics.median(m["peak"] for m in measured["session"])
+        peaks = {name: statistics.median(m["peak"] for m in each) for name, each in measured.items()}
+        base = peaks["imports, session"]
+        loaded = base + peaks["imports, a kernel loaded"] - peaks["imports"]
         for name, each in measured.items():
             row: dict[str, Any] = {"runtime": runtime, "what": name}
             row |= {key: round(statistics.median(m[key] for m in each), 1) for key in ("peak", "end")}
             row["cpu_s"] = round(statistics.median(m["cpu"] for m in each), 2)
             row["above"] = round(row["peak"] - base, 1) if name.startswith("run") else None
+            row["above_loaded"] = round(row["peak"] - loaded, 1) if name.startswith("run") else None
             row["ok"] = row["above"] <= ABOVE if name == "run" else None
             row["imported"] = each[0]["lazy"] if name == "run" else None
             rows.append(row)
@@ -243,7 +253,7 @@ def main() -> None:
         return long_run(options.long_run, options.minutes)
     if not options.model.exists():
         raise SystemExit(f"{options.model} is not there: make fetch, or name another with --model")
-    minutes, repeats, frames = (1.0, 1, 60) if options.quick else (options.minutes, 3, 150)
+    minutes, repeats, frames = (1.0, 1, 60) if options.quick else (options.minutes, 3, 100)
     load_before = os.getloadavg()
     with tempfile.TemporaryDirectory() as folder:
         peaks = peak(Path(folder), str(options.model), frames, repeats)
@@ -252,7 +262,7 @@ def main() -> None:
     verdict = {True: "ok", False: "MISSED", None: ""}
     print("eight streams of 1080p: " + ", ".join(f"{name} {value}" for name, value in flat.items() if name != "ok"))
     print(f"aim: < {SLOPE:g} MB per minute: {verdict[flat['ok']]}\n")
-    names = ["runtime", "what", "peak", "end", "cpu_s", "above"]
+    names = ["runtime", "what", "peak", "end", "cpu_s", "above_loaded", "above"]
     cells = [[*(row[name] for name in names), verdict[row["ok"]]] for row in peaks]
     print(
         table(cells, ["runtime", "720p, yolo11n", "peak MB", "end MB", "CPU s", "above session", f"aim {ABOVE:g} MB"])
