@@ -87,6 +87,11 @@ class Cost:
         return self.decode_ms + self.scale_ms + self.run_ms + self.postprocess_ms
 
     @property
+    def cores_got(self) -> float:
+        """Cores that the model's runs had on average; fewer than asked for when others use the machine."""
+        return self.run_ms * self.run_fps / 1e3
+
+    @property
     def fps(self) -> float:
         """Frames per second that fit on this machine with the reserve kept."""
         by_cores = self.cores / self.total_ms * 1e3

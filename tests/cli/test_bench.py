@@ -12,7 +12,7 @@ import pytest
 from tests.tiny import make_detector
 from vidette import bench
 from vidette.cli import main
-from vidette.cli.bench import cameras, conclusion
+from vidette.cli.bench import busy_elsewhere, cameras, conclusion
 
 TESTSRC = "testsrc:?size=320x192&rate=30&frames=20"
 
@@ -82,7 +82,7 @@ def test_folders_of_pictures_and_a_table_to_read(
     assert main(["bench", str(folder), "--model", str(detector), "--runtime", "onnx"]) == 0
     text = capsys.readouterr().out
     assert "pictures: 128x96, 3 frames" in text
-    assert "at 25 fps" in text.splitlines()[-1]  # pictures have no rate of their own
+    assert "at 25 fps fit" in text  # pictures have no rate of their own
 
 
 @pytest.mark.parametrize(
@@ -122,7 +122,14 @@ def test_cameras_are_what_the_cores_carry_with_a_reserve() -> None:
     assert conclusion(COST, 25) == (
         "6 cameras at 25 fps fit on 2 cores with onnx (f32, 640x384): 160 frames per second, 20% kept in reserve."
     )
+    assert conclusion(COST, 100).startswith("1 camera at 100 fps fits on 2 cores")
     assert conclusion(COST, 200).startswith("Not one camera at 200 fps fits on 2 cores")
+
+
+def test_a_busy_machine_is_told() -> None:
+    assert busy_elsewhere([COST]) == []  # 240 runs of 8 ms: 1.92 of 2 cores
+    (line,) = busy_elsewhere([COST, replace(COST, run_fps=125.0)])
+    assert "50%" in line
 
 
 def test_beside_a_gpu_the_tighter_of_both_counts() -> None:

@@ -24,6 +24,8 @@ much again for each line of --all. The machine should have nothing else to do.
 """
 
 DEFAULT_FPS = 25.0
+BUSY = 0.85
+"""Share of its cores below which a run was disturbed."""
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -124,6 +126,7 @@ def lines(model: str, source: str, footage: Footage, fps: float, costs: list[Cos
         *table,
         "",
         *([conclusion(max(costs, key=lambda cost: cost.fps), fps)] if costs else []),
+        *busy_elsewhere(costs),
     ]
 
 
@@ -137,8 +140,18 @@ def conclusion(cost: Cost, fps: float) -> str:
     kept = f"{RESERVE:.0%} kept in reserve"
     if not count:
         return f"Not one camera at {fps:g} fps fits {where} {how}: at most {cost.fps:.1f} frames per second, {kept}."
-    plural = "camera" if count == 1 else "cameras"
-    return f"{count} {plural} at {fps:g} fps fit {where} {how}: {cost.fps:.0f} frames per second, {kept}."
+    fit = "camera at {} fps fits" if count == 1 else "cameras at {} fps fit"
+    return f"{count} {fit.format(f'{fps:g}')} {where} {how}: {cost.fps:.0f} frames per second, {kept}."
+
+
+def busy_elsewhere(costs: list[Cost]) -> list[str]:
+    """A line when the machine had other things to do, which makes CPU time dearer too."""
+    shares = [cost.cores_got / min(cost.cores, cost.callers * cost.threads) for cost in costs if cost.device == "cpu"]
+    if not shares or min(shares) > BUSY:
+        return []
+    return [
+        f"Something else uses this machine: runs got {min(shares):.0%} of their cores; measure again when it rests."
+    ]
 
 
 def cameras(cost: Cost, fps: float) -> int:
