@@ -357,9 +357,9 @@ class Lane:
         if forming:
             with self.lock:
                 self._forming -= 1
-        self._fail(items, "model", message)
         for entry in {item.entry for item in items}:
             entry.abort(message)
+        self._fail(items, "model", message)
         with self.lock:
             if self.batcher.waiting and self.idle:
                 self.work.notify()

@@ -125,7 +125,8 @@ class Stream:
         self.ledger.unreadable[item.code] += 1
 
     def _first_failure(self, message: str) -> None:
-        log.warning("%s: %s", self.request.id, message)
+        if self.ledger.error is None:  # else the stream has ended with the same words
+            log.warning("%s: %s", self.request.id, message)
 
     def _abort(self, message: str) -> None:
         self._stop.set()
