@@ -300,7 +300,9 @@ def test_a_change_of_resolution_in_the_middle(detector: Path, run: Runner, tmp_p
 
 
 @pytest.mark.parametrize("what", ["sink", "model", "live"])
-def test_a_stop_ends_everything_within_two_seconds(detector: Path, monkeypatch: pytest.MonkeyPatch, what: str) -> None:
+def test_a_stop_ends_everything_within_two_seconds(
+    detector: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, what: str
+) -> None:
     sinks: list[Any] = [Collecting()]
     if what == "sink":
         sinks.append(_Hanging())
@@ -317,6 +319,7 @@ def test_a_stop_ends_everything_within_two_seconds(detector: Path, monkeypatch: 
     assert engine.report()["interrupted"]
     assert adds_up(engine)
     assert engine.report()["streams"][0]["in_flight"] == 0
+    assert "did not stop in time" not in caplog.text
     for sink in sinks:
         if isinstance(sink, _Hanging):
             sink.release.set()

@@ -97,6 +97,10 @@ class Entry:
         with self._lane.lock:
             self._lane.batcher.close(self._feed)
 
+    def wake(self) -> None:
+        """Called by the lane, which holds the lock, when it stops: nobody waits for room any more."""
+        self._space.notify_all()
+
     def discard(self, reason: str) -> None:
         """Count what still waits as dropped."""
         with self._lane.lock:
@@ -153,6 +157,7 @@ class Lane:
         self.batches = 0
         self.low_water = self.plan.ladder[-1] * self.plan.permits
         """So few waiting pictures mean that decoders should be at work."""
+        self._entries: list[Entry] = []
         self._forming = 0
         self._running = 0
         self._ran: set[tuple[int, int]] = set()  # shapes at which the model has answered
@@ -165,7 +170,9 @@ class Lane:
         """Add a stream; `streams` will share the lane."""
         with self.lock:
             feed = self.batcher.open(2, policy)
-        return Entry(self, feed, way_out, streams, on_abort)
+        entry = Entry(self, feed, way_out, streams, on_abort)
+        self._entries.append(entry)
+        return entry
 
     def start(self) -> None:
         """Compile what the first picture needs, then start the callers."""
@@ -180,6 +187,8 @@ class Lane:
             self.stopping = True
             self.work.notify_all()
             self.device.notify_all()
+            for entry in self._entries:
+                entry.wake()
         self.model.session.stop()
 
     def join(self, deadline: float) -> bool:
