@@ -57,8 +57,8 @@ def test_choice(installed, name, device, there, chosen, said):
 @pytest.mark.parametrize(
     ("name", "device", "there", "says"),
     [
-        ("auto", "cuda", {}, "runtime: cuda: no NVIDIA driver"),  # never the CPU instead
-        ("onnx", "cuda:0", {}, "runtime: cuda: no NVIDIA driver"),
+        ("auto", "cuda", {}, "device: cuda: no NVIDIA driver"),  # never the CPU instead
+        ("onnx", "cuda:0", {}, "device: cuda:0: no NVIDIA driver"),
         ("openvino", "cpu", {"openvino": 'pip install "vidette[cpu]"'}, "runtime: openvino: pip install"),
         (
             "auto",

@@ -65,15 +65,15 @@ def test_a_precision_that_this_cpu_lacks_is_an_error(tmp_path):
     model = models.model_file(models.conv(tmp_path / "m.onnx", (1, 3, 16, 24)))
     runtime = OpenVino()
     with pytest.raises(ModelError, match=f"precision: f16: OpenVINO runs in {default_precision()}"):
-        runtime.open(model, runtime.plan(model, Wish(precision="f16", cores=1)))
+        runtime.plan(model, Wish(precision="f16", cores=1))
 
 
 def test_options_are_handed_on(tmp_path):
     model = models.model_file(models.conv(tmp_path / "m.onnx", (1, 3, 16, 24)))
     runtime = OpenVino()
     assert runtime.plan(model, Wish(options={"NUM_STREAMS": 3})).options["NUM_STREAMS"] == 3
-    with pytest.raises(ModelError, match="NO_SUCH_OPTION"):
-        runtime.open(model, runtime.plan(model, Wish(options={"NO_SUCH_OPTION": 1})))
+    with pytest.raises(ModelError, match="options: .*NO_SUCH_OPTION"):
+        runtime.plan(model, Wish(options={"NO_SUCH_OPTION": 1}))
 
 
 def test_stop_cancels_the_run_under_way(tmp_path):

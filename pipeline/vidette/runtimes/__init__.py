@@ -23,18 +23,19 @@ def choose(name: str = "auto", device: str = "auto", say: Callable[[str], None] 
     """The runtime for `runtime: name` and `device: device` (auto, cpu, cuda, cuda:N); `onnx` on cuda is `cuda`.
 
     `say` is told in one line what decided, where the choice was left to us. Raises ModelError when what was named is
-    unknown, is not installed or does not work: a named device is never replaced by another.
+    unknown, is not installed or does not work, its message beginning with the field that asks for it (`device: cuda:
+    ...`): a named device is never replaced by another.
     """
     if not re.fullmatch(r"auto|cpu|cuda(:\d+)?", device):
         raise ModelError(f"device: {device}: not a device: use auto, cpu, cuda or cuda:N")
     cuda = device.startswith("cuda")
     if name == "auto":
-        return _usable(Cuda()) if cuda else _for_cpu(say) if device == "cpu" else _automatic(say)
+        return _usable(Cuda(), f"device: {device}") if cuda else _for_cpu(say) if device == "cpu" else _automatic(say)
     if name == "onnx" and cuda:
-        name = "cuda"
+        return _usable(Cuda(), f"device: {device}")
     if name in ("openvino", "onnx", "cuda") and device != "auto" and cuda != (name == "cuda"):
         raise ModelError(f"runtime: {name}: does not run on `device: {device}`: leave one of the two at auto")
-    return _usable(_named(name))
+    return _usable(_named(name), f"runtime: {name}")
 
 
 def names() -> list[str]:
@@ -53,10 +54,10 @@ def _named(name: str) -> Runtime:
     raise ModelError(f"runtime: {name}: no such runtime: {hint}")
 
 
-def _usable(runtime: Runtime) -> Runtime:
+def _usable(runtime: Runtime, wished: str) -> Runtime:
     reason = runtime.available()
     if reason:
-        raise ModelError(f"runtime: {runtime.name}: {reason}")
+        raise ModelError(f"{wished}: {reason}")
     return runtime
 
 

@@ -52,6 +52,24 @@ def _precision(hint: Any) -> str:
     return str(hint.get_type_name())
 
 
+def _check_options(options: dict[str, Any]) -> str:
+    """The precision that the library computes in with these options, found by compiling a graph of one node.
+
+    It names no list of what it takes, and answers a precision that this CPU lacks with another, in silence. Raises
+    ModelError for an option that it refuses.
+    """
+    core = _core()
+    import openvino
+    from openvino import opset13
+
+    tensor = opset13.parameter([1], openvino.Type.f32)
+    try:
+        compiled = core.compile_model(openvino.Model([opset13.relu(tensor)], [tensor], "probe"), "CPU", options)
+    except RuntimeError as error:
+        raise ModelError(f"options: OpenVINO refuses them: {_reason(error)}") from error
+    return _precision(compiled.get_property("INFERENCE_PRECISION_HINT"))
+
+
 def _reason(error: Exception) -> str:
     """What is wrong, without the nested source locations: the head of a summary where there is one, else the end."""
     lines = [line.strip(" -") for line in str(error).splitlines() if line.strip()]
@@ -100,7 +118,6 @@ class OpenVinoSession:
     def __init__(self, model: ModelFile, plan: Plan) -> None:
         self._core = _core()
         self._model = model
-        self._wanted = plan.precision
         self._compiled: dict[tuple[int, int] | None, _Compiled] = {}
         self._buffers: weakref.WeakSet[_RequestBuffer] = weakref.WeakSet()
         self._lock = threading.Lock()
@@ -184,12 +201,7 @@ class OpenVinoSession:
             compiled = self._core.compile_model(network, "CPU", dict(self.plan.options))
         except RuntimeError as error:
             raise ModelError(f"{self._model.path}: OpenVINO cannot compile it: {_reason(error)}") from error
-        really = _precision(compiled.get_property("INFERENCE_PRECISION_HINT"))
-        if self._wanted not in ("auto", really):
-            raise ModelError(
-                f"precision: {self._wanted}: OpenVINO runs in {really} on this CPU: use auto, f32 or {really}"
-            )
-        self.plan = replace(self.plan, precision=really)
+        self.plan = replace(self.plan, precision=_precision(compiled.get_property("INFERENCE_PRECISION_HINT")))
         return compiled
 
 
@@ -207,7 +219,8 @@ class OpenVino:
     def plan(self, model: ModelFile, wish: Wish) -> Plan:
         """Throughput: a stream, a thread and a caller per core. Latency: one run on all cores.
 
-        Batch 1 unless the file fixes another: batches gain nothing on a CPU.
+        Batch 1 unless the file fixes another: batches gain nothing on a CPU. Options and a reduced precision are tried
+        on a graph of one node.
         """
         if wish.device not in ("auto", "cpu"):
             raise ModelError(f"device: {wish.device}: OpenVINO runs on the CPU here: use `device: cpu`")
@@ -221,6 +234,13 @@ class OpenVino:
         }
         if wish.precision != "auto":
             options["INFERENCE_PRECISION_HINT"] = wish.precision
+        options |= wish.options
+        if wish.options or wish.precision not in ("auto", "f32"):
+            really = _check_options(options)
+            if wish.precision not in ("auto", really):
+                raise ModelError(
+                    f"precision: {wish.precision}: OpenVINO runs in {really} on this CPU: use auto, f32 or {really}"
+                )
         threads = 1 if throughput else wish.cores
         return Plan(
             runtime=self.name,
@@ -231,7 +251,7 @@ class OpenVino:
             permits=streams,
             threads=threads,
             ladder=(model.preprocess.batch or 1,),
-            options={**options, **wish.options},
+            options=options,
             why=f"{wish.cores} cores: {streams} x {threads} threads; batches gain nothing on a CPU",
         )
 
