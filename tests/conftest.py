@@ -43,7 +43,7 @@ class Collecting:
     suffixes: ClassVar[tuple[str, ...]] = ()
     schemes: ClassVar[tuple[str, ...]] = ()
     needs_picture = False
-    delivery: ClassVar[Delivery] = "every"
+    delivery: Delivery = "every"
 
     def __init__(self, name: str = "collecting") -> None:
         self.name = name

@@ -56,7 +56,7 @@ def simulate(
     """Drive a Batcher with timed arrivals (time, stream) as lane.py does: go when the device is free."""
     batcher: Batcher[Item] = Batcher(LADDER[-1], max_delay)
     feeds: dict[int, Feed[Item]] = {s: batcher.open(capacity, policy) for s in sorted({s for _, s in arrivals})}
-    outcome = Outcome()
+    outcome = Outcome(overwritten=dict.fromkeys(feeds, 0))
     events = [(at, index, "arrival", stream) for index, (at, stream) in enumerate(sorted(arrivals))]
     heapq.heapify(events)
     numbers = dict.fromkeys(feeds, 0)
@@ -73,7 +73,8 @@ def simulate(
         if kind == "arrival":
             item = Item(stream, numbers[stream], (shapes or {}).get(stream, (640, 640)))
             numbers[stream] += 1
-            batcher.put(feeds[stream], item, now)
+            displaced = batcher.put(feeds[stream], item, now)
+            outcome.overwritten[stream] += displaced is not None
         elif kind == "free":
             free = True
         if free:
@@ -93,7 +94,6 @@ def simulate(
                 outcome.end = now + latency
                 forming, free = [], False
                 push(now + latency, "free")
-    outcome.overwritten = {s: feed.ring.overwritten for s, feed in feeds.items()}
     return outcome
 
 

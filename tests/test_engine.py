@@ -1,5 +1,7 @@
 """The whole path with a tiny model: every frame once and in order, failures that stay where they are, stops in time."""
 
+import gc
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -7,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 
@@ -17,6 +20,7 @@ from vidette.engine import DRAIN_S, Engine, decoder_threads, plan_mode
 from vidette.errors import ModelError, SinkError
 from vidette.job import Job, ModelRequest, SinkRequest, StreamRequest
 from vidette.result import Result
+from vidette.ring import Ring
 from vidette.runtimes.cpu import OnnxCpu
 from vidette.runtimes.simulated import Simulated
 
@@ -46,7 +50,7 @@ def test_every_frame_comes_out_once_and_in_order(detector: Path, run: Runner, ru
     assert report["models"][0]["runtime"] == runtime
     assert report["models"][0]["precision"] == "f32"
     assert sink.closed == 1
-    assert sink.results[0].run["input"] == [192, 320]
+    assert sink.results[0].run["input"] == "320x192"
 
 
 def _boxes(sink: Collecting, stream: str) -> list[Any]:
@@ -135,7 +139,7 @@ def test_a_failing_sink_costs_no_frame(detector: Path, run: Runner) -> None:
 @pytest.mark.parametrize("delivery", ["every", "newest"])
 def test_a_hanging_sink_costs_no_frame(detector: Path, run: Runner, delivery: str) -> None:
     good, bad = Collecting(), _Hanging()
-    bad.delivery = delivery  # type: ignore[misc]
+    bad.delivery = delivery
     bad.needs_picture = True
     engine = run(make_job(detector, {"s": TESTSRC.format(60)}, [SinkRequest(bad, stall_s=0.3), good]))
     bad.release.set()
@@ -145,6 +149,123 @@ def test_a_hanging_sink_costs_no_frame(detector: Path, run: Runner, delivery: st
     assert sum(ledger["lost"].values()) == 60
     assert not engine.complete
     assert adds_up(engine)
+
+
+@pytest.mark.parametrize("needs_picture", [False, True])
+def test_what_is_handed_to_a_slow_receiver_is_counted_once(detector: Path, run: Runner, needs_picture: bool) -> None:
+    class Slow(Collecting):
+        def write(self, result: Result) -> None:
+            time.sleep(0.002)
+            super().write(result)
+
+    sink = Slow()
+    sink.delivery = "newest"
+    sink.needs_picture = needs_picture
+    engine = run(make_job(detector, {"s": TESTSRC.format(300)}, [SinkRequest(sink, capacity=4)]))
+    ledger = engine.report()["sinks"][0]
+    assert ledger["written"] == len(sink.results)
+    assert ledger["handed"] == ledger["written"] + ledger["lost"]["full"] == 300
+    assert [r.seq for r in sink.results] == sorted(r.seq for r in sink.results)
+    assert sink.results[-1].seq == 299
+
+
+@pytest.mark.parametrize("where", ["decoder", "run", "buffer"])
+def test_an_error_that_nobody_expected_hangs_nothing(
+    detector: Path, run: Runner, monkeypatch: pytest.MonkeyPatch, where: str
+) -> None:
+    """Families and runtimes of third parties raise what they like."""
+    calls = [0]
+
+    def flaky(function: Any) -> Any:
+        def call(*arguments: Any) -> Any:
+            calls[0] += 1
+            if calls[0] in (4, 5) or where == "buffer":
+                raise ValueError("a bug of somebody else")
+            return function(*arguments)
+
+        return call
+
+    class Buggy(OnnxCpu):
+        def open(self, model: Any, plan: Any) -> Any:
+            session = super().open(model, plan)
+            if where != "decoder":
+                setattr(session, where, flaky(getattr(session, where)))
+            return session
+
+    if where == "decoder":
+        warm = models.Model.warm
+
+        def with_bug(model: Any) -> None:
+            warm(model)
+            model.decoder = flaky(model.decoder)
+
+        monkeypatch.setattr(models.Model, "warm", with_bug)
+    monkeypatch.setattr(models, "choose", lambda *_: Buggy())
+    sink = Collecting()
+    engine = run(make_job(detector, {"s": TESTSRC.format(40)}, [sink]))
+    report = engine.report()["streams"][0]
+    if where == "buffer":
+        assert "ValueError: a bug of somebody else" in report["error"]
+    else:
+        assert report["failed"] == {"postprocess" if where == "decoder" else "run": 2}
+        assert len(sink.results) == 38
+    assert adds_up(engine)
+    assert not engine.complete
+
+
+def test_a_frame_between_ring_and_batch_is_not_forgotten(
+    detector: Path, run: Runner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The engine looks whether all is done just when the last frame leaves the ring."""
+    take = Ring.take
+
+    def slowly(ring: Any) -> Any:
+        item = take(ring)
+        time.sleep(0.008)
+        return item
+
+    monkeypatch.setattr(Ring, "take", slowly)
+    for _ in range(5):
+        sink = Collecting()
+        engine = run(make_job(detector, {"s": TESTSRC.format(6)}, [sink]))
+        assert len(sink.results) == 6
+        assert engine.complete
+
+
+def test_a_stop_while_a_slow_sink_drains_ends_in_time(detector: Path) -> None:
+    class Slow(Collecting):
+        def write(self, result: Result) -> None:
+            time.sleep(0.05)
+
+    engine = Engine(make_job(detector, {"s": TESTSRC.format(300)}, [Slow()]))
+    engine.start()
+    engine.wait()
+    threading.Timer(0.3, engine.request_stop).start()
+    begin = time.monotonic()
+    engine.stop()
+    assert time.monotonic() - begin < 0.3 + 2.0 + 0.5
+    assert adds_up(engine)
+
+
+def test_the_process_is_left_as_it_was(detector: Path, run: Runner) -> None:
+    before = cv2.getNumThreads(), sys.getswitchinterval(), gc.get_freeze_count()
+    run(make_job(detector, {"s": TESTSRC.format(3)}, [Collecting()]))
+    assert (cv2.getNumThreads(), sys.getswitchinterval(), gc.get_freeze_count()) == before
+
+
+def test_under_load_batches_are_full_and_fair_through_the_engine(
+    detector: Path, run: Runner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The same promise as in tests/test_batching.py, on the real lane: counts decide."""
+    device = Simulated(0.05, 0.0, (1, 2, 4, 8), ((7, 60),))
+    monkeypatch.setattr(models, "choose", lambda *_: device)
+    sink = Collecting()
+    engine = run(make_job(detector, {f"s{n}": TESTSRC.format(24) for n in range(8)}, [sink]))
+    assert engine.complete
+    assert sum(r.count for r in device.runs) == 192
+    assert sum(r.count for r in device.runs) / len(device.runs) > 6
+    last = {stream: max(i for i, r in enumerate(sink.results) if r.stream == stream) for stream in ("s0", "s7")}
+    assert abs(last["s0"] - last["s7"]) < 48
 
 
 @pytest.mark.parametrize("batched", [False, True])
@@ -285,8 +406,6 @@ def test_fps_limit_keeps_one_frame_per_slot_of_media_time(detector: Path, run: R
 
 
 def test_a_change_of_resolution_in_the_middle(detector: Path, run: Runner, tmp_path: Path) -> None:
-    import cv2
-
     for number in range(12):
         width, height = (320, 192) if number < 6 else (200, 400)
         cv2.imwrite(str(tmp_path / f"{number:02}.png"), np.full((height, width, 3), 200, np.uint8))
@@ -295,7 +414,7 @@ def test_a_change_of_resolution_in_the_middle(detector: Path, run: Runner, tmp_p
     assert [(r.seq, r.width, r.height) for r in sink.results] == [
         (n, *((320, 192) if n < 6 else (200, 400))) for n in range(12)
     ]
-    assert {tuple(r.run["input"]) for r in sink.results} == {(192, 320), (320, 160)}
+    assert {r.run["input"] for r in sink.results} == {"320x192", "160x320"}
     assert len(engine.report()["models"][0]["inputs"]) == 2
 
 

@@ -17,17 +17,21 @@ from vidette.sink import Delivery, RunFacts, sink_for_target
 
 
 class _Collector:
-    """The sink behind the iterator: it blocks while the reader is busy, which holds the decoders back."""
+    """The sink behind the iterator.
+
+    It blocks while the reader is busy, which holds the decoders of files back; of live streams the reader gets the
+    newest.
+    """
 
     Settings: ClassVar[type[BaseModel]] = BaseModel
     suffixes: ClassVar[tuple[str, ...]] = ()
     schemes: ClassVar[tuple[str, ...]] = ()
-    delivery: ClassVar[Delivery] = "every"
     name = "python"
 
-    def __init__(self, pictures: bool) -> None:
+    def __init__(self, pictures: bool, live: bool) -> None:
         self.needs_picture = pictures
-        self.results: queue.Queue[Result | None] = queue.Queue(maxsize=8)
+        self.delivery: Delivery = "newest" if live else "every"
+        self.results: queue.Queue[Result | None] = queue.Queue(maxsize=1)
         self.abandoned = threading.Event()
 
     @classmethod
@@ -69,8 +73,10 @@ class Run:
     """
 
     def __init__(self, job: Job, pictures: bool) -> None:
-        self._collector = _Collector(pictures)
-        sinks = [*job.sinks, SinkRequest(self._collector, stall_s=float("inf"))]
+        live = all(stream.mode == "live" for stream in job.streams)
+        self._collector = _Collector(pictures, live)
+        reader = SinkRequest(self._collector, stall_s=float("inf"), capacity=1 if live else 8)
+        sinks = [*job.sinks, reader]
         self._engine = Engine(Job(job.models, job.streams, sinks))
 
     @property

@@ -47,6 +47,7 @@ class Engine:
 
     def start(self) -> None:
         """Load models, open sinks, start streams."""
+        self._before = cv2.getNumThreads(), sys.getswitchinterval()
         cv2.setNumThreads(1)  # the callers are the threads; a pool of cv2's own would fight with them
         sys.setswitchinterval(0.001)  # decoders take the GIL a few times per frame and each time may wait this long
         described = [(request, describe(request.path)) for request in self.job.models]
@@ -115,7 +116,11 @@ class Engine:
         for outlet in self._started_outlets:
             outlet.stop()
         for outlet in self._started_outlets:
-            outlet.join(deadline if deadline is None else deadline + 0.3)
+            outlet.join(deadline if deadline is None else deadline + 0.3, lambda: self.interrupted)
+        gc.unfreeze()
+        threads, interval = self._before
+        cv2.setNumThreads(threads)
+        sys.setswitchinterval(interval)
         self.ended = time.monotonic()
 
     def plan_lines(self) -> list[str]:
@@ -146,16 +151,12 @@ class Engine:
 
     @property
     def complete(self) -> bool:
-        """Whether every stream and every sink did all of its work; live streams may drop, by design."""
-        return all(
-            stream.ledger.complete
-            or (
-                (stream.request.mode == "live" or stream.request.fps_limit is not None)
-                and stream.ledger.error is None
-                and not stream.ledger.failed
-            )
-            for stream in self.streams
-        ) and not any(outlet.ledger.lost or outlet.ledger.error for outlet in self.outlets)
+        """Whether the run went to its end and every stream and sink did all of its work."""
+        return (
+            not self.interrupted
+            and all(stream.ledger.complete(stream.request.mode == "live") for stream in self.streams)
+            and not any(outlet.ledger.lost or outlet.ledger.error for outlet in self.outlets)
+        )
 
     def _open_lane(self, request: ModelRequest, described: Described) -> Lane:
         streams = [stream for stream in self.job.streams if stream.model == request.id]

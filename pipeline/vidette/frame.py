@@ -83,7 +83,8 @@ class Frame:
     """One decoded picture and when it was. `(stream, epoch, seq)` names it for ever.
 
     `pts_s` is media time in seconds as the container gives it (None where it gives none), `time` the wall
-    clock at decoding (seconds since 1970, UTC), `arrived` the same moment on the monotonic clock.
+    clock at decoding (seconds since 1970, UTC), `arrived` the same moment on the monotonic clock. `name` is the file
+    name of a picture that is one of many.
     """
 
     stream: str
@@ -93,3 +94,4 @@ class Frame:
     time: float
     arrived: float
     picture: Picture
+    name: str | None = None

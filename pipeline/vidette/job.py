@@ -52,11 +52,13 @@ class SinkRequest:
     """A receiver and the streams whose results it gets; None means all.
 
     stall_s   after so long without progress the sink is declared stalled and holds no stream back any more
+    capacity  results that may wait for it; None leaves it to the outlet
     """
 
     sink: Sink
     streams: frozenset[str] | None = None
     stall_s: float = 10.0
+    capacity: int | None = None
 
     def takes(self, stream: str) -> bool:
         """Whether results of this stream go there."""

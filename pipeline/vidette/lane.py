@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable
 
 from vidette.batching import Batcher, Feed
-from vidette.errors import DecodeError, ModelError
+from vidette.errors import DecodeError, VidetteError
 from vidette.exit import Exit, Failure
 from vidette.frame import Frame
 from vidette.models import Model
@@ -29,6 +29,11 @@ _RING_BYTES, _RINGS_BYTES = 12e6, 256e6
 
 _BUFFERS = 8
 """Input shapes that a caller keeps memory for; a folder of photographs has dozens, each with 5 to 15 MB."""
+
+
+def told(error: Exception) -> str:
+    """Our own errors are sentences; of others the type says more than the text."""
+    return str(error) if isinstance(error, VidetteError) else f"{type(error).__name__}: {error}"
 
 
 class Item:
@@ -89,7 +94,7 @@ class Entry:
             if lane.idle:
                 lane.work.notify()
         if displaced is not None:
-            self.exit.ledger.dropped["overwritten"] += 1
+            self.exit.ledger.drop("overwritten")
         return True
 
     def close(self) -> None:
@@ -106,8 +111,7 @@ class Entry:
         with self._lane.lock:
             dropped = self._lane.batcher.discard(self._feed)
             self._space.notify_all()
-        if dropped:
-            self.exit.ledger.dropped[reason] += len(dropped)
+        self.exit.ledger.drop(reason, len(dropped))
 
     def abort(self, message: str) -> None:
         """The model cannot serve this stream: end it, its neighbours go on."""
@@ -119,7 +123,8 @@ class Entry:
     @property
     def done(self) -> bool:
         """Whether all that was put in has left or was discarded."""
-        return not len(self._feed.ring) and self.exit.released == self._feed.next_order
+        with self._lane.lock:  # between leaving the ring and being numbered a frame is in neither
+            return not len(self._feed.ring) and self.exit.released == self._feed.next_order
 
     def woken(self) -> None:
         """Called by the lane, which holds the lock, after it took from the ring.
@@ -215,8 +220,8 @@ class Lane:
                     del buffers[next(iter(buffers))]
                 try:
                     buffer = self.model.session.buffer(shape)
-                except ModelError as error:
-                    self._refuse(items, str(error))
+                except Exception as error:  # noqa: BLE001 - a third party's runtime raises what it likes
+                    self._refuse(items, told(error))
                     continue
             buffers[shape] = buffer
             self._form_and_run(items, buffer, writer)
@@ -299,8 +304,8 @@ class Lane:
         before = time.monotonic()
         try:
             outputs: Outputs | None = self.model.session.run(buffer, len(batch))
-        except ModelError as error:
-            outputs, failure = None, str(error)
+        except Exception as error:  # noqa: BLE001 - as above
+            outputs, failure = None, told(error)
         after = time.monotonic()
         with self.lock:
             self._running -= 1
@@ -346,6 +351,9 @@ class Lane:
             except DecodeError as error:
                 self._fail([item], error.code, f"frame {frame.seq}: {error}")
                 continue
+            except Exception as error:  # noqa: BLE001 - a third party's family: this frame fails, alone
+                self._fail([item], "postprocess", f"frame {frame.seq}: {told(error)}")
+                continue
             stages = StageTimes(
                 item.decode_s, started - item.queued_at, scale_s / count, run_s / count, time.monotonic() - begin
             )
@@ -353,7 +361,7 @@ class Lane:
             way_out = item.entry.exit
             result = Result(
                 frame.stream, frame.epoch, frame.seq, frame.pts_s, frame.time, picture.width, picture.height,
-                model.id, facts, found, count, stages,
+                model.id, facts, found, count, stages, None, frame.name,
             )  # fmt: skip
             way_out.complete(item.order, result, picture if way_out.keeps_pictures else None, frame.arrived)
 

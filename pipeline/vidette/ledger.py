@@ -4,6 +4,7 @@ Every decoded frame ends in exactly one column: `results`, `dropped[reason]`, `f
 """
 
 import math
+import threading
 import time
 from collections import Counter
 from dataclasses import dataclass, field
@@ -40,8 +41,8 @@ class Histogram:
 class StreamLedger:
     """One stream's numbers.
 
-    Each field has one writer at a time: `decoded`, `unreadable` and `dropped` the decoding thread or, after it has
-    ended, the engine; the rest whoever holds the exit of the stream.
+    `decoded` and `unreadable` belong to the decoding thread, `dropped` has a lock of its own, the rest belongs to
+    whoever holds the exit of the stream.
     """
 
     def __init__(self, stream: str, model: str) -> None:
@@ -62,11 +63,23 @@ class StreamLedger:
         self.started: float | None = None
         self.ended: float | None = None
         self.expected: int | None = None
+        self._dropping = threading.Lock()
 
     @property
     def in_flight(self) -> int:
         """Decoded frames that have not ended yet."""
         return self.decoded - self.results - self.dropped.total() - self.failed.total()
+
+    @property
+    def ended_frames(self) -> int:
+        """What has come to an end in whatever way, for progress."""
+        return self.results + self.dropped.total() + self.failed.total() + self.unreadable.total()
+
+    def drop(self, reason: str, count: int = 1) -> None:
+        """Count decoded frames that will not be inferred; from any thread."""
+        if count:
+            with self._dropping:
+                self.dropped[reason] += count
 
     def add_result(self, stages: StageTimes, batch: int, objects: int, cut: int, latency: float) -> None:
         """Count a frame that came out."""
@@ -83,10 +96,15 @@ class StreamLedger:
         total.postprocess += stages.postprocess
         self.latency.add(latency)
 
-    @property
-    def complete(self) -> bool:
-        """Whether every decoded frame became a result and nothing was unreadable."""
-        return self.error is None and self.decoded == self.results and not self.unreadable
+    def complete(self, live: bool) -> bool:
+        """Whether all went as it should.
+
+        Every frame became a result but for those that `fps_limit` left out; a live stream may also drop and skip
+        damaged packets, by design.
+        """
+        if self.error is not None or self.failed:
+            return False
+        return live or (not self.unreadable and self.decoded == self.results + self.dropped["fps_limit"])
 
     def report(self) -> dict[str, Any]:
         """Plain values for JSON; durations in seconds, stage times in milliseconds per result."""

@@ -86,12 +86,13 @@ class Model:
             self.decoder(nothing, self.letterbox(side, side), self.limits)
 
     @property
-    def inputs(self) -> list[tuple[int, int]]:
-        """Input shapes (height, width) that have run."""
-        return sorted(self._facts)
+    def inputs(self) -> list[str]:
+        """Input shapes that have run, each `WIDTHxHEIGHT` as in a site file."""
+        return [facts["input"] for _, facts in sorted(self._facts.items())]
 
     def run_facts(self, shape: tuple[int, int]) -> dict[str, Any]:
-        """What really runs, for every record: runtime, device, precision, input (height, width), threads."""
+        """What really runs at a shape (height, width), for every record: runtime, device, precision, threads, and the
+        input as `WIDTHxHEIGHT`."""
         facts = self._facts.get(shape)
         if facts is None:
             plan = self.session.plan
@@ -99,7 +100,7 @@ class Model:
                 "runtime": plan.runtime,
                 "device": plan.device,
                 "precision": plan.precision,
-                "input": list(shape),
+                "input": f"{shape[1]}x{shape[0]}",
                 "threads": plan.threads,
                 "scaling": self.request.scaling,
             }
@@ -113,18 +114,53 @@ def input_size(preprocess: Preprocess, wanted: tuple[int, int] | None, width: in
     return preprocess.width or want[0], preprocess.height or want[1]
 
 
+def mistakes(request: ModelRequest) -> list[tuple[str, str]]:
+    """What `load` would refuse before it opens the model, as (field of the model, message); empty when nothing.
+
+    A runtime's message begins with the field that it is about, `precision: f16: ...`; one that does not is put down to
+    `runtime`.
+    """
+    found = []
+    described: Described | None = None
+    try:
+        described = describe(request.path)
+        _check_input(request, described.recognised.preprocess)
+        resolve_limits(request, described.recognised)
+    except ConfigError as error:
+        found.append(("classes", str(error).removeprefix("classes: ")))
+    except ModelError as error:
+        found.append(("path" if described is None else "input", str(error)))
+    try:
+        runtime = choose(request.runtime, request.device)
+        if described is not None:
+            runtime.plan(_file(request, described), _wish(request, "throughput"))
+    except ModelError as error:
+        field, _, message = str(error).partition(": ")
+        known = field in ("device", "runtime", "precision", "max_batch", "options")
+        found.append((field, message) if known else ("runtime", str(error)))
+    return found
+
+
 def load(request: ModelRequest, mode: PlanMode, described: Described | None = None) -> Model:
     """Open a model as asked. Raises ModelError, and ConfigError for classes it does not know."""
     described = described or describe(request.path)
     recognised = described.recognised
     _check_input(request, recognised.preprocess)
     limits = resolve_limits(request, recognised)
-    file = ModelFile(request.id, request.path, described.signature, recognised.preprocess, recognised.dynamic)
+    file = _file(request, described)
     reasons: list[str] = []
     runtime = choose(request.runtime, request.device, reasons.append)
-    wish = Wish(request.device, request.precision, mode, cores(), request.max_batch, request.options)
-    session = runtime.open(file, runtime.plan(file, wish))
+    session = runtime.open(file, runtime.plan(file, _wish(request, mode)))
     return Model(request, described, session, limits, reasons)
+
+
+def _file(request: ModelRequest, described: Described) -> ModelFile:
+    recognised = described.recognised
+    return ModelFile(request.id, request.path, described.signature, recognised.preprocess, recognised.dynamic)
+
+
+def _wish(request: ModelRequest, mode: PlanMode) -> Wish:
+    return Wish(request.device, request.precision, mode, cores(), request.max_batch, request.options)
 
 
 def resolve_limits(request: ModelRequest, recognised: Recognised) -> Thresholds:

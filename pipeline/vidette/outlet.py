@@ -1,7 +1,7 @@
 """The queue before a sink, and the one thread that works it off.
 
-`put` never blocks: a slow or hanging sink costs no frame. A lossless stream asks `has_room` before it decodes on, so
-that a slow disk holds the decoder back instead of filling memory; when a sink makes no progress for `stall_s` it is
+`put` never blocks: a slow or hanging sink costs no frame. A lossless stream asks `wait_for_room` before it decodes on,
+so that a slow disk holds the decoder back instead of filling memory; when a sink makes no progress for `stall_s` it is
 declared stalled, holds nobody any more, and what it does not take is counted as lost.
 """
 
@@ -20,6 +20,10 @@ from vidette.sink import RunFacts
 log = logging.getLogger("vidette.sink")
 
 _OPEN_S = 15.0
+
+HURRY_S = 1.5
+"""What a sink still has for writing its queue and closing after an interruption."""
+
 _LINGER_S = 0.05
 """A file may lag so much: its thread then wakes for several results at once, which halves what a record costs."""
 _CAPACITY = {False: 1024, True: 8}  # results; those with pictures pin 1.4 MB (720p) each
@@ -34,7 +38,7 @@ class Outlet:
         self.sink = sink
         self.ledger = SinkLedger(sink.name)
         self.needs_picture = sink.needs_picture
-        self._capacity = _CAPACITY[sink.needs_picture]
+        self._capacity = request.capacity or _CAPACITY[sink.needs_picture]
         self._lingers = sink.delivery == "every" and not sink.needs_picture
         self._queue: deque[Result] = deque()
         self._lock = threading.Lock()
@@ -81,7 +85,7 @@ class Outlet:
                 self._queue.popleft()
                 self.ledger.lost["full"] += 1
             self._queue.append(result)
-            if self._idle:
+            if self._idle or (self._lingers and len(self._queue) == self._capacity // 4):
                 self._idle = False
                 self._work.notify()
 
@@ -110,16 +114,19 @@ class Outlet:
             self._closing = True
             self._work.notify()
 
-    def join(self, deadline: float | None) -> bool:
+    def join(self, deadline: float | None, hurry: Callable[[], bool] = lambda: False) -> bool:
         """Wait until all is written and the sink closed; gives up at `deadline` (monotonic) or when it stalls.
 
-        What then still waits is counted as lost. Returns whether the sink ended by itself.
+        Without a deadline it has as long as it makes progress, unless `hurry` says that the user has lost patience:
+        then `HURRY_S`. What still waits is counted as lost. Returns whether the sink ended by itself.
         """
         while self._thread.is_alive():
-            self._thread.join(0.5 if deadline is None else max(0.0, deadline - time.monotonic()))
+            if deadline is None and hurry():
+                deadline = time.monotonic() + HURRY_S
+            self._thread.join(0.1 if deadline is None else max(0.0, min(0.1, deadline - time.monotonic())))
             now = time.monotonic()
-            stalled = deadline is None and now - self._progress > self.request.stall_s
-            if self._thread.is_alive() and (stalled or (deadline is not None and now >= deadline)):
+            late = now >= deadline if deadline is not None else now - self._progress > self.request.stall_s
+            if late and self._thread.is_alive():
                 with self._lock:
                     self._dead = True
                     self.ledger.lost["hung"] += self.ledger.waiting
@@ -137,26 +144,25 @@ class Outlet:
             self._opened.set()
             return
         self._opened.set()
-        while True:
-            with self._lock:
-                while not self._queue and not self._closing:
-                    self._idle = True
-                    self._work.wait()
-                self._idle = False
-                if self._lingers and not self._closing and len(self._queue) < self._capacity // 4:
-                    self._work.wait(_LINGER_S)
-                if not self._queue or self._dead:
-                    break
-                batch = list(self._queue) if not self.needs_picture else [self._queue[0]]
-            for result in batch:
-                self._write(result)
-                if self._dead:
-                    break
+        while (result := self._next()) is not None:
+            self._write(result)
         try:
             self.sink.close()
         except Exception as error:  # noqa: BLE001 - as above
             with self._lock:
                 self._report(str(error) if isinstance(error, SinkError) else f"{self.sink.name}: {error!r}")
+
+    def _next(self) -> Result | None:
+        """Wait for a result and take it off the queue; None when there are no more."""
+        with self._lock:
+            if not self._queue and not self._closing:
+                while not self._queue and not self._closing:
+                    self._idle = True
+                    self._work.wait()
+                self._idle = False
+                if self._lingers and not self._closing:
+                    self._work.wait(_LINGER_S)
+            return self._queue.popleft() if self._queue and not self._dead else None
 
     def _write(self, result: Result) -> None:
         reason = None
@@ -171,8 +177,6 @@ class Outlet:
             self._stalled = False
             if self._dead:
                 return
-            if self._queue and self._queue[0] is result:
-                self._queue.popleft()
             if reason is None:
                 self.ledger.written += 1
             else:

@@ -29,6 +29,7 @@ class Result:
     model                id of the model; `run` says what executed it: runtime, precision, input shape, threads
     batch                pictures that ran together with this one, itself included
     picture              the pixels, where the receiver asked for them
+    name                 file name of the picture, where the stream is a folder or glob of pictures
     """
 
     stream: str
@@ -44,3 +45,4 @@ class Result:
     batch: int
     stages: StageTimes
     picture: Picture | None = None
+    name: str | None = None

@@ -1,7 +1,6 @@
 """The queue between one decoder and the callers of a model: a fixed number of slots and one named policy."""
 
 from collections import deque
-from dataclasses import dataclass
 from typing import Generic, Literal, TypeVar
 
 T = TypeVar("T")
@@ -11,32 +10,20 @@ Policy = Literal["lossless", "newest"]
 oldest waiting frame makes room and is counted (live: what is shown is now)."""
 
 
-@dataclass(frozen=True, slots=True)
-class RingStatus:
-    """How full a ring is and was."""
-
-    used: int
-    capacity: int
-    peak: int
-    overwritten: int
-
-
 class Ring(Generic[T]):
     """A bounded FIFO without locks of its own: whoever shares it between threads guards it (lane.py).
 
     A lossless ring must not be put to when `full`; a newest ring takes always and hands back what it displaced.
     """
 
-    __slots__ = ("_items", "_peak", "capacity", "overwritten", "policy")
+    __slots__ = ("_items", "capacity", "policy")
 
     def __init__(self, capacity: int, policy: Policy) -> None:
         if capacity < 1:
             raise ValueError(f"a ring needs at least one slot, got {capacity}")
         self.capacity = capacity
         self.policy = policy
-        self.overwritten = 0
         self._items: deque[T] = deque()
-        self._peak = 0
 
     def __len__(self) -> int:
         return len(self._items)
@@ -53,10 +40,7 @@ class Ring(Generic[T]):
             if self.policy == "lossless":
                 raise ValueError("put into a full lossless ring: the producer has to wait")
             displaced = self._items.popleft()
-            self.overwritten += 1
         self._items.append(item)
-        if len(self._items) > self._peak:
-            self._peak = len(self._items)
         return displaced
 
     def peek(self) -> T:
@@ -72,7 +56,3 @@ class Ring(Generic[T]):
         items = list(self._items)
         self._items.clear()
         return items
-
-    def status(self) -> RingStatus:
-        """A snapshot for reports."""
-        return RingStatus(len(self._items), self.capacity, self._peak, self.overwritten)

@@ -67,8 +67,10 @@ class Sink(Protocol):
         """
         ...
 
-    delivery: ClassVar[Delivery]
-    """What happens when this sink is slower than the streams."""
+    @property
+    def delivery(self) -> Delivery:
+        """What happens when this sink is slower than the streams; a class attribute will do."""
+        ...
 
     name: str
     """For reports: where results go, without secrets."""

@@ -99,13 +99,13 @@ class Stream:
             decode_s = time.monotonic() - begin
             if isinstance(frame, Unreadable):
                 self._count_unreadable(frame)
-            elif interval and slot == (slot := int(_media_time(frame) / interval + 1e-6)):
+            elif interval and frame.pts_s is not None and slot == (slot := int(frame.pts_s / interval + 1e-6)):
                 ledger.decoded += 1
-                ledger.dropped["fps_limit"] += 1
+                ledger.drop("fps_limit")
             else:
                 ledger.decoded += 1
                 if not entry.put(frame, decode_s):
-                    ledger.dropped["model" if entry.aborted else "stopped"] += 1
+                    ledger.drop("model" if entry.aborted else "stopped")
                     return
                 self._wait_for_sinks()
             if stop.is_set() or entry.aborted:
@@ -136,7 +136,3 @@ class Stream:
         if self.ledger.error is None:
             log.error("%s: %s", self.request.id, message)
             self.ledger.error = message
-
-
-def _media_time(frame: Frame) -> float:
-    return frame.arrived if frame.pts_s is None else frame.pts_s

@@ -1,6 +1,7 @@
 """Files that consist of whole lines, also after a full disk or a killed process."""
 
 import errno
+import fcntl
 import os
 import stat
 from collections.abc import Iterable
@@ -60,12 +61,25 @@ class LineFile:
 
     @classmethod
     def open(cls, path: str, append: bool) -> "LineFile":
-        """Open for appending; what is already in it goes unless `append`. Raises SinkError."""
-        flags = os.O_RDWR if append else os.O_WRONLY | os.O_TRUNC
+        """Open for appending; what is already in it goes unless `append`. Raises SinkError.
+
+        Several processes may append to one file, but none empties it under another's feet.
+        """
         try:
-            file = cls(path, os.open(path, flags | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o666))
+            descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o666)
         except OSError as error:
             raise file_error(path, error) from error
+        file = cls(path, descriptor)
+        if stat.S_ISREG(os.fstat(descriptor).st_mode):
+            try:
+                fcntl.flock(descriptor, (fcntl.LOCK_SH if append else fcntl.LOCK_EX) | fcntl.LOCK_NB)
+            except BlockingIOError:
+                os.close(descriptor)
+                raise SinkError(f"cannot write {path}: another process is writing it; choose another name") from None
+            except OSError:
+                pass  # a file system without locks
+            if not append:
+                os.ftruncate(descriptor, 0)
         if append and file.size and os.pread(file._descriptor, 1, file.size - 1) != b"\n":
             file.write(b"\n")  # a power cut tore the last line: readers skip that one, and only that one
         return file

@@ -120,7 +120,7 @@ def test_centerface(fetched: Fetched, tmp_path: Path, runtime: str) -> None:
         shape = [-(-side // 32) * 32 for side in pixels.shape[:2]]
         options = {"input": f"{shape[1]}x{shape[0]}", "confidence": 0.2, "iou": 0.3, "runtime": runtime}
         ((_, result),) = _results([swapped.name], [swapped], model=model, **options)
-        assert result.run["input"] == shape
+        assert result.run["input"] == f"{shape[1]}x{shape[0]}"
         facts = {"bgr_sha256": _digest(pixels[:, :, ::-1]) if same else None}
         for setting, expected in reference[name]["runs"].items():
             confidence = float(setting.partition("conf")[2].partition("-")[0])

@@ -89,7 +89,7 @@ def report(*streams: dict[str, Any], **numbers: Any) -> dict[str, Any]:
 def model(**facts: Any) -> dict[str, Any]:
     return {
         "model": "people", "file": "yolo.onnx", "family": "ultralytics", "runtime": "openvino", "device": "cpu",
-        "precision": "bf16", "inputs": [(384, 640)], "callers": 2, "threads": 1, "ladder": [1, 4], "plan": "throughput",
+        "precision": "bf16", "inputs": ["640x384"], "callers": 2, "threads": 1, "ladder": [1, 4], "plan": "throughput",
         "plan_reason": "as asked", "options": {}, "batches": 1234, "device_busy": 0.934, **facts,
     }  # fmt: skip
 

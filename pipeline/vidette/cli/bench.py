@@ -88,6 +88,7 @@ def as_json(model: str, source: str, footage: Footage, fps: float, costs: list[C
         "ways": [
             {
                 **{name: _rounded(value) for name, value in dataclasses.asdict(cost).items()},
+                "input": f"{cost.input[0]}x{cost.input[1]}",
                 "total_ms": _rounded(cost.total_ms),
                 "fps_that_fit": _rounded(cost.fps),
                 "cameras": cameras(cost, fps),

@@ -26,7 +26,7 @@ class Progress:
         now = time.monotonic()
         if now - self._last < (0.1 if self._terminal else 1.0):
             return
-        done = sum(stream.ledger.results for stream in self._engine.streams)
+        done = sum(stream.ledger.ended_frames for stream in self._engine.streams)
         total = self._expected()
         if self._terminal:
             self._draw(done, total)
@@ -41,7 +41,7 @@ class Progress:
     def close(self) -> None:
         """Leave the terminal tidy."""
         if self._bar is not None:
-            self._draw(sum(stream.ledger.results for stream in self._engine.streams), self._expected())
+            self._draw(sum(stream.ledger.ended_frames for stream in self._engine.streams), self._expected())
             self._bar.close()
 
     def _draw(self, done: int, total: int | None) -> None:

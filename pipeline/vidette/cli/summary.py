@@ -26,7 +26,7 @@ def summary(report: dict[str, Any]) -> str:
         if stream["error"]:
             lines.append(f"    ended with: {stream['error']}")
     for model in report["models"]:
-        shapes = ", ".join(f"{width}x{height}" for height, width in model["inputs"]) or "nothing"
+        shapes = ", ".join(model["inputs"]) or "nothing"
         lines.append(
             f"model {model['model']}: ran {shapes} on {model['runtime']} ({model['device']}, {model['precision']}, "
             f"{model['callers']} callers x {model['threads']} threads), {model['batches']} runs"

@@ -17,12 +17,14 @@ def utc(seconds: float) -> str:
 def record(result: Result, payload: Payload) -> dict[str, Any]:
     """Facts of the frame and its predictions; all keys are there also when nothing was found.
 
-    `(stream, epoch, seq)` names the frame for ever: receivers drop duplicates by it.
+    `(stream, epoch, seq)` names the frame for ever: receivers drop duplicates by it. Pictures of a folder have their
+    name under `file` besides.
     """
     return {
         "stream": result.stream,
         "epoch": result.epoch,
         "seq": result.seq,
+        **({"file": result.name} if result.name is not None else {}),
         "pts_s": result.pts_s,
         "time": utc(result.time),
         "image": {"width": result.width, "height": result.height},

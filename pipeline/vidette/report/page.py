@@ -146,7 +146,7 @@ def _models(models: Sequence[Report]) -> str:
             _text(model["family"]),
             f"{_text(model['runtime'])}<small>{_text(model['device'])}</small>",
             _text(model["precision"]),
-            "<br>".join(f"{width}x{height}" for height, width in model["inputs"]) or "–",
+            "<br>".join(_text(size) for size in model["inputs"]) or "–",
             f"{model['callers']} x {model['threads']}<small>threads</small>",
             f"{model['batches']:,}<small>up to {max(model['ladder'])}</small>",
             "–" if model["device_busy"] is None else f"{model['device_busy']:.0%}",

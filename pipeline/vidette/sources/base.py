@@ -84,8 +84,8 @@ class FrameMaker:
         self.epoch = options.epoch
         self.seq = 0
 
-    def make(self, picture: Picture, pts_s: float | None) -> Frame:
+    def make(self, picture: Picture, pts_s: float | None, name: str | None = None) -> Frame:
         """The next frame."""
-        frame = Frame(self.stream, self.epoch, self.seq, pts_s, time.time(), time.monotonic(), picture)
+        frame = Frame(self.stream, self.epoch, self.seq, pts_s, time.time(), time.monotonic(), picture, name)
         self.seq += 1
         return frame

@@ -63,7 +63,7 @@ class ImageSource:
             if self._options.stop.is_set():
                 return
             image = read_picture(path)
-            yield image if isinstance(image, Unreadable) else make(Picture(image), None)
+            yield image if isinstance(image, Unreadable) else make(Picture(image), None, os.path.basename(path))
 
     def close(self) -> None:
         """No file stays open."""
