@@ -9,6 +9,7 @@ import pytest
 from onnx import helper
 
 from tests.cli.console import Console
+from vidette.runtimes.cuda import Cuda
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 
@@ -54,11 +55,20 @@ def test_nothing_wrong(console: Console, folder: Path) -> None:
         (("type: jsonl", "type: json"), "site.yaml:6: sinks.0: unknown sink type 'json'"),
         (("out.jsonl}", "out.jsonl}\n  - {type: csv, path: ./out.jsonl}"), "site.yaml:5: sinks: two sinks write to"),
         (("streams:", "streams"), "site.yaml:"),
+        (("tiny.onnx", "tiny.onnx, input: 641x640"), "site.yaml:2: models.m.input: tiny.onnx: input width must be"),
+        (("tiny.onnx", "tiny.onnx, device: cuda"), "site.yaml:2: models.m.device: cuda: no GPU"),
+        (("tiny.onnx", "tiny.onnx, runtime: onnx, precision: f16"), "site.yaml:2: models.m.precision: f16: ONNX"),
+        (("tiny.onnx", "tiny.onnx, runtime: openvino, options: {foo: 1}"), "site.yaml:2: models.m.options: OpenVINO"),
+        (("out.jsonl", "none/out.jsonl"), "site.yaml:6: sinks.0.path: none/out.jsonl: there is no folder none; make"),
+        (("out.jsonl", "yard.mp4"), "site.yaml:6: sinks.0.path: yard.mp4: stream yard is read from it"),
+        (("type: jsonl, path: out.jsonl", "type: video, path: x.mp4/out.mp4"), "Not a directory"),
     ],
 )  # fmt: skip
 def test_a_mistake_is_told_with_its_place(
-    console: Console, folder: Path, command: str, change: tuple[str, str], said: str
+    console: Console, folder: Path, command: str, change: tuple[str, str], said: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(Cuda, "available", lambda self: "no GPU")
+    (folder / "x.mp4").touch()
     (folder / "site.yaml").write_text(GOOD.replace(*change))
     done = console(command, "site.yaml")
     assert done.code == 2

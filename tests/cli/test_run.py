@@ -134,11 +134,16 @@ sinks:
         (["a.mp4", "--model", "tiny.onx"], "did you mean tiny.onnx?"),
         (["a.mp4", "--model", "tiny.onnx", "--report", "report.txt"], "--report report.txt"),
         (["a.mp4", "--model", "tiny.onnx", "--sink", "out.xyz"], "no sink takes this"),
+        (["a.mp4", "--model", "tiny.onnx", "--sink", "none/x.mp4"], "--sink none/x.mp4: there is no folder none"),
+        (["a.mp4", "--model", "tiny.onnx", "--input", "641x640"], "--input: tiny.onnx: input width must be"),
+        (["a.mp4", "--model", "tiny.onnx", "--runtime", "onnx", "--precision", "f16"], "--precision: f16: ONNX"),
+        (["a.mp4", "--model", "text.onnx"], "--model: text.onnx"),
     ],
 )
 def test_wrong_usage_is_told_in_one_line_with_exit_code_two(
     console: Console, folder: Path, words: list[str], said: str
 ) -> None:
+    (folder / "text.onnx").write_text("hello")
     done = console("run", *words)
     assert done.code == 2
     assert said in done.err

@@ -1,11 +1,14 @@
 """`vidette check`: a site file without starting anything."""
 
 import argparse
+import errno
+import os
+from collections.abc import Iterator
 from pathlib import Path
 
-from vidette.errors import ConfigError, ModelError
-from vidette.job import Job
-from vidette.models import describe, resolve_limits
+from vidette.errors import ConfigError
+from vidette.job import Job, ModelRequest
+from vidette.models import mistakes
 from vidette.site import SiteFile
 
 
@@ -16,24 +19,67 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def call(args: argparse.Namespace) -> int:
-    """Read everything that a run would read before it starts."""
+    """Ask everything that a run would ask before it starts."""
     job = checked_job(Path(args.site))
     print(f"{args.site}: {len(job.models)} models, {len(job.streams)} streams, {len(job.sinks)} sinks: nothing wrong")
     return 0
 
 
 def checked_job(path: Path) -> Job:
-    """The job of a site file whose models are what they should be. Raises ConfigError, one mistake a line."""
+    """The job of a site file that this machine can run. Raises ConfigError, one mistake a line."""
     site = SiteFile(path)
     job = site.job()
-    mistakes = []
-    for model in job.models:
-        try:
-            resolve_limits(model, describe(model.path).recognised)
-        except ModelError as error:
-            mistakes.append(f"{site.where(('models', model.id, 'path'))}: {error}")
-        except ConfigError as error:
-            mistakes.append(f"{site.where(('models', model.id, 'classes'))}: {str(error).removeprefix('classes: ')}")
-    if mistakes:
-        raise ConfigError("\n".join(mistakes))
+    found = [
+        f"{site.where(('models', model.id, field))}: {message}"
+        for model in job.models
+        for field, message in mistakes(model)
+    ]
+    found += [f"{site.where(('sinks', index, 'path'))}: {message}" for index, message in _sink_mistakes(job)]
+    if found:
+        raise ConfigError("\n".join(found))
     return job
+
+
+def check_model_option(model: ModelRequest) -> None:
+    """The same for the model of a command line. Raises ConfigError naming the options."""
+    found = [
+        f"{'--model' if field == 'path' else '--' + field.replace('_', '-')}: {message}"
+        for field, message in mistakes(model)
+    ]
+    if found:
+        raise ConfigError("\n".join(found))
+
+
+def check_sink_options(job: Job) -> None:
+    """The same for the sinks of a command line. Raises ConfigError naming the option."""
+    found = [f"--sink {message}" for _, message in _sink_mistakes(job)]
+    if found:
+        raise ConfigError("\n".join(found))
+
+
+def _sink_mistakes(job: Job) -> Iterator[tuple[int, str]]:
+    """(number of the sink, message) for each file that cannot be made, or that is read at the same time."""
+    for index, request in enumerate(job.sinks):
+        for path in request.sink.paths():
+            for stream in job.streams:
+                if os.path.exists(path) and os.path.exists(stream.url) and os.path.samefile(path, stream.url):
+                    yield index, f"{path}: stream {stream.id} is read from it; choose another name"
+            if reason := _unwritable(Path(path)):
+                yield index, f"{path}: {reason}"
+
+
+def _unwritable(path: Path) -> str | None:
+    folder = path.parent
+    if folder == Path("/dev"):
+        return None  # what stands behind standard output need not be ours to open
+    if not folder.is_dir():
+        return (
+            f"{os.strerror(errno.ENOTDIR)}: {folder}"
+            if folder.exists()
+            else f"there is no folder {folder}; make it first"
+        )
+    if path.is_dir():
+        return "this is a folder; name a file in it"
+    if not os.access(path if path.exists() else folder, os.W_OK):
+        return "no permission to write there; give it, or choose another folder"
+    return None

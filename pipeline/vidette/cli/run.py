@@ -6,7 +6,7 @@ import sys
 import threading
 from pathlib import Path
 
-from vidette.cli.check import checked_job
+from vidette.cli.check import check_model_option, check_sink_options, checked_job
 from vidette.cli.job_arguments import add_format_option, add_model_options, explicit_sinks, job_from_arguments
 from vidette.cli.progress import Progress
 from vidette.cli.signals import stop_on_signal
@@ -86,7 +86,10 @@ def call(args: argparse.Namespace) -> int:
 
 def _job(args: argparse.Namespace) -> Job:
     if not any(source.lower().endswith((".yaml", ".yml")) for source in args.sources):
-        return job_from_arguments(args)
+        job = job_from_arguments(args)
+        check_model_option(job.models[0])
+        check_sink_options(job)
+        return job
     if len(args.sources) > 1:
         raise ConfigError("a site file names its streams itself; give it alone")
     if args.model is not None:
@@ -94,7 +97,9 @@ def _job(args: argparse.Namespace) -> Job:
     job = checked_job(Path(args.sources[0]))
     sinks = [*job.sinks, *(explicit_sinks(args) if args.sink else [])]
     refuse_shared_paths(sinks)
-    return Job(job.models, job.streams, sinks)
+    job = Job(job.models, job.streams, sinks)
+    check_sink_options(job)
+    return job
 
 
 def _leave(code: int) -> None:
