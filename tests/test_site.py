@@ -105,3 +105,60 @@ def test_quoted_variables_stay_text_and_secrets_stay_out_of_messages(folder: Pat
     found = mistakes(folder, text, {"PASSWORD": "hunter2"})
     assert found
     assert not any("hunter2" in line for line in found)
+
+
+MERGED = """\
+x-camera: &camera
+  model: people
+  fps_limit: 5
+  mode: live
+models:
+  people: {path: people.onnx}
+streams:
+  door: {<<: *camera, url: door.mp4, fps_limit: 2}
+  yard: &yard
+    <<: *camera
+    url: rtsp://camera/1
+  gate:
+    url: rtsp://camera/2
+    <<: [{mode: lossless}, *yard]
+"""
+
+
+def test_merge_keys_spare_writing_the_same_for_many_cameras(folder: Path) -> None:
+    streams = {stream.id: stream for stream in site(folder, MERGED).job().streams}
+    assert (streams["door"].fps_limit, streams["door"].mode) == (2, "live")
+    assert (streams["yard"].fps_limit, streams["yard"].url) == (5, "rtsp://camera/1")
+    gate = streams["gate"]
+    assert (gate.url, gate.fps_limit, gate.mode) == ("rtsp://camera/2", 5, "lossless")
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        (("fps_limit: 5", "fsp_limit: 5"), "site.yaml:3: streams.door.fsp_limit: unknown key"),
+        (("fps_limit: 2", "fps_limit: low"), "site.yaml:8: streams.door.fps_limit: "),
+        (("<<: *camera\n", "<<: camera\n"), "site.yaml:10: streams.yard.<<: must name fields"),
+    ],
+)
+def test_a_mistake_in_what_is_merged_is_told_where_it_stands(
+    folder: Path, change: tuple[str, str], expected: str
+) -> None:
+    found = mistakes(folder, MERGED.replace(*change))
+    assert any(expected in line for line in found), found
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "models: &x {m: *x}\nstreams: {}\n",
+        "models: &x {<<: *x}\nstreams: {}\n",
+        f"models: {'[' * 3000}{']' * 3000}\n",
+        f"models: {'[' * 100}{']' * 100}\n",
+        "".join(f"x-{n}: &a{n} [{', '.join([f'*a{n - 1}' if n else '1'] * 9)}]\n" for n in range(10)),
+    ],
+    ids=["alias", "merge", "thousands of lists", "lists", "aliases of aliases"],
+)
+def test_what_nests_without_end_is_told_in_one_line(folder: Path, text: str) -> None:
+    (line,) = mistakes(folder, text)
+    assert "nested too deeply" in line

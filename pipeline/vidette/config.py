@@ -113,7 +113,12 @@ class StreamConfig(_Closed):
 
 
 class Site(_Closed):
-    """What Vidette runs: models, the streams they watch, and where results go."""
+    """What Vidette runs: models, the streams they watch, and where results go.
+
+    Keys that begin with `x-` are ignored: a place for YAML anchors (`x-camera: &camera {...}`, `<<: *camera`).
+    """
+
+    model_config = ConfigDict(json_schema_extra={"patternProperties": {"^x-": {}}})
 
     models: dict[str, ModelConfig] = Field(default_factory=dict, description="models by id")
     streams: dict[str, StreamConfig] = Field(min_length=1, description="streams by id")

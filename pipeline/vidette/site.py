@@ -17,6 +17,12 @@ from vidette.sink import sink_type
 from vidette.sources import missing
 from vidette.urls import redact
 
+_MERGE = "tag:yaml.org,2002:merge"
+"""The tag of `<<` (https://yaml.org/type/merge.html)."""
+
+_DEPTH = 32  # a site file needs five levels
+_VALUES = 100_000  # aliases of aliases can mean more values than memory holds
+
 _VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 Location = tuple[str | int, ...]
 
@@ -29,6 +35,7 @@ class SiteFile:
         self._environment = os.environ if environment is None else environment
         self._lines: dict[Location, int] = {}
         self._mistakes: list[str] = []
+        self._values = 0
         try:
             text = path.read_text()
         except FileNotFoundError:
@@ -39,12 +46,16 @@ class SiteFile:
         try:
             node = yaml.compose(text, Loader=yaml.SafeLoader)
             self.data = self._value(node, ()) if node is not None else {}
+        except RecursionError:  # PyYAML composes lists in lists by calling itself
+            raise ConfigError(f"{path}: nested too deeply for a site file") from None
         except yaml.YAMLError as error:
             mark = getattr(error, "problem_mark", None)
             where = f"{path}:{mark.line + 1}" if mark else str(path)
             raise ConfigError(f"{where}: not valid YAML: {getattr(error, 'problem', None) or error}") from None
         if not isinstance(self.data, dict):
             raise ConfigError(f"{path}:1: a site file holds models:, streams: and sinks:")
+        for key in [key for key in self.data if key.startswith("x-")]:
+            del self.data[key]  # a place for what is only there to be merged or aliased
 
     def job(self) -> Job:
         """The job of the file. Raises ConfigError that lists every mistake, one a line."""
@@ -124,16 +135,13 @@ class SiteFile:
 
     def _value(self, node: yaml.Node, location: Location) -> Any:
         self._lines.setdefault(location, node.start_mark.line + 1)
+        self._values += 1
+        if len(location) > _DEPTH or self._values > _VALUES:
+            raise ConfigError(
+                f"{self.path}:{node.start_mark.line + 1}: nested too deeply for a site file, or an alias of itself"
+            )
         if isinstance(node, yaml.MappingNode):
-            data = {}
-            for key_node, value_node in node.value:
-                key = str(key_node.value)
-                place = (*location, key)
-                self._lines[place] = key_node.start_mark.line + 1
-                if key in data:
-                    self._mistakes.append(f"{self.where(place)}: stands twice")
-                data[key] = self._value(value_node, place)
-            return data
+            return self._mapping(node, location)
         if isinstance(node, yaml.SequenceNode):
             return [self._value(child, (*location, index)) for index, child in enumerate(node.value)]
         loader = yaml.SafeLoader("")
@@ -145,6 +153,36 @@ class SiteFile:
             tag = loader.resolve(yaml.ScalarNode, text, (True, False))  # type: ignore[no-untyped-call]
             node = yaml.ScalarNode(tag, text, node.start_mark)
         return loader.construct_object(node)
+
+    def _mapping(self, node: yaml.MappingNode, location: Location) -> dict[str, Any]:
+        """Keys that are merged in come first, so that the mapping's own replace them."""
+        data: dict[str, Any] = {}
+        own = [pair for pair in node.value if pair[0].tag != _MERGE]
+        for key_node, value_node in node.value:
+            if key_node.tag == _MERGE:
+                data |= self._merged(value_node, location)
+        seen: set[str] = set()
+        for key_node, value_node in own:
+            key = str(key_node.value)
+            place = (*location, key)
+            self._lines[place] = key_node.start_mark.line + 1
+            if key in seen:
+                self._mistakes.append(f"{self.where(place)}: stands twice")
+            seen.add(key)
+            data[key] = self._value(value_node, place)
+        return data
+
+    def _merged(self, node: yaml.Node, location: Location) -> dict[str, Any]:
+        """What `<<:` stands for: a mapping, or a list of which the earlier replace the later."""
+        merged: dict[str, Any] = {}
+        parts = reversed(node.value) if isinstance(node, yaml.SequenceNode) else [node]
+        for part in parts:
+            if isinstance(part, yaml.MappingNode):
+                merged |= self._value(part, location)
+            else:
+                place = f"{self.path}:{part.start_mark.line + 1}: {'.'.join(redact(str(name)) for name in (*location, '<<'))}"
+                self._mistakes.append(f"{place}: must name fields, such as *base with base: &base {{...}} above")
+        return merged
 
     def _variable(self, name: str, location: Location) -> str:
         if name not in self._environment:
