@@ -107,6 +107,37 @@ def test_quoted_variables_stay_text_and_secrets_stay_out_of_messages(folder: Pat
     assert not any("hunter2" in line for line in found)
 
 
+@pytest.mark.parametrize(
+    ("url", "expected"),
+    [
+        ("pictures", None),
+        ("pictures/*.png", None),
+        ("pictures/*", None),
+        ("*.mp4", "sources, with videos ("),
+        ("d*.mp4", "door.mp4); a stream has one: name each in its own"),
+        ("mixed", "mixed/a.mp4"),
+        ("empty", "neither videos nor pictures"),
+        ("none/*.png", "no such file or folder"),
+    ],
+)
+def test_a_folder_or_glob_is_one_stream_of_pictures(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, url: str, expected: str | None
+) -> None:
+    """Seen from the file's folder, not from the working directory."""
+    monkeypatch.chdir("/")
+    for name in ("pictures/1.png", "pictures/2.png", "mixed/1.png", "mixed/a.mp4", "empty/text.txt", "yard.mp4"):
+        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).write_bytes(b"x")
+    text = GOOD.replace("door.mp4}", f'"{url}"}}')
+    environment = {"PASSWORD": "p", "FPS": "5"}
+    if expected is None:
+        assert site(folder, text, environment).job().streams[0].url == str(folder / url)
+    else:
+        (line,) = mistakes(folder, text, environment)
+        assert line.startswith("site.yaml:4: streams.door.url: ")
+        assert expected in line
+
+
 MERGED = """\
 x-camera: &camera
   model: people

@@ -1,6 +1,7 @@
 """A site: models, streams and sinks as a user writes them. Parsed once, then turned into a Job."""
 
 import difflib
+import glob
 import re
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -187,7 +188,7 @@ def find_sources(texts: Iterable[str]) -> list[tuple[str, str]]:
 
 def at_base(url: str, base: Path) -> str:
     """A relative path of a site file, seen from the working directory; URLs and names without a file stay."""
-    is_file = (base / url).exists() or (Path(url).suffix and len(urlsplit(url).scheme) < 2)
+    is_file = (base / url).exists() or (len(urlsplit(url).scheme) < 2 and (Path(url).suffix or glob.has_magic(url)))
     return str(base / url) if is_file and base != Path() else url
 
 

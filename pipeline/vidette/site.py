@@ -14,7 +14,7 @@ from vidette.config import Site, at_base, make_sink
 from vidette.errors import ConfigError
 from vidette.job import Job, SinkRequest
 from vidette.sink import sink_type
-from vidette.sources import missing
+from vidette.sources import missing, several
 from vidette.urls import redact
 
 _MERGE = "tag:yaml.org,2002:merge"
@@ -104,7 +104,8 @@ class SiteFile:
                 hint = _nearest(stream.model, site.models)
                 name = redact(stream.model)
                 mistakes.append(f"{self.where(('streams', id, 'model'))}: there is no model {name!r}; {hint}")
-            if stream.url and (problem := missing(at_base(stream.url, self.path.parent))) is not None:
+            url = at_base(stream.url, self.path.parent)
+            if stream.url and (problem := missing(url) or several(url)) is not None:
                 mistakes.append(f"{self.where(('streams', id, 'url'))}: {problem}")
         for index, sink in enumerate(sinks):
             for id in (sink.streams or frozenset()) - site.streams.keys():

@@ -79,6 +79,24 @@ def missing(url: str) -> str | None:
     return None
 
 
+def several(url: str) -> str | None:
+    """What is wrong with `url` where one source must stand, but a folder or glob means others; None if nothing."""
+    if _scheme(url) not in ("file", "images"):
+        return None
+    path = _path(url)
+    if not os.path.isdir(path) and (os.path.lexists(path) or not glob.has_magic(path)):
+        return None
+    try:
+        found = [meant for _, meant in expand(url)]
+    except ConfigError as error:
+        return str(error)
+    videos = [meant for meant in found if meant != path]
+    if not videos:
+        return None
+    names = ", ".join(videos[:3]) + (", ..." if len(videos) > 3 else "")
+    return f"{path} means {len(found)} sources, with videos ({names}); a stream has one: name each in its own"
+
+
 def expand(text: str) -> list[tuple[str, str]]:
     """The streams that a user means by `text`, as (suggested id, url); ids may repeat: `unique_ids`.
 
