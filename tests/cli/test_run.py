@@ -95,6 +95,17 @@ def test_without_sinks_each_source_gets_its_own_file(console: Console, folder: P
     assert [len(records(folder / f"{name}.jsonl")) for name in ("a", "pictures", "testsrc")] == [12, 3, 4]
 
 
+def test_files_of_one_name_get_files_of_their_own(console: Console, folder: Path) -> None:
+    shutil.copy(folder / "a.mp4", folder / "a.mkv")
+    shutil.copy(folder / "b.mp4", folder / "a-2.mp4")
+    done = console("run", "a-2.mp4", "a.mp4", "a.mp4", "a.mp4", "a.mkv", "--model", "tiny.onnx", "--quiet")
+    assert (done.code, done.err) == (0, "")
+    streams = {path.name: {line["stream"] for line in records(path)} for path in folder.glob("*.jsonl")}
+    assert streams == {
+        "a-2.jsonl": {"a-2"}, "a.jsonl": {"a"}, "a.mp4.jsonl": {"a-3"}, "a-4.jsonl": {"a-4"}, "a.mkv.jsonl": {"a-5"},
+    }  # fmt: skip
+
+
 def test_results_on_stdout_leave_nothing_else_there(console: Console, folder: Path) -> None:
     done = console("run", "a.mp4", "--model", "tiny.onnx", "--sink", "-", "--format", "ultralytics")
     assert done.code == 0

@@ -1,6 +1,7 @@
 """The options of `run` and `bench` that say what runs and how; they mean what the fields of a site file mean."""
 
 import argparse
+from itertools import chain, count
 from pathlib import Path
 from typing import Any
 
@@ -76,9 +77,10 @@ def beside_sources(sources: list[tuple[str, str]], format: str | None) -> list[S
     seen: set[Path] = set()
     for id, url in sources:
         path = Path(url)
-        target = path.with_name(path.stem + ".jsonl") if path.exists() else Path(f"{id}.jsonl")
-        if target in seen:
-            target = path.with_name(path.name + ".jsonl")
+        names = [path.stem, path.name, id] if path.exists() else [id]
+        folder = path.parent if path.exists() else Path()
+        further = (f"{id}-{n}" for n in count(2))  # where another source's file is called like this one's id
+        target = next(t for name in chain(names, further) if (t := folder / f"{name}.jsonl") not in seen)
         seen.add(target)
         settings = _formatted(cls.from_target(str(target)), format)
         sinks.append(SinkRequest(cls(settings), frozenset([id])))
