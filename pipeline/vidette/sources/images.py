@@ -99,8 +99,11 @@ def decode_picture(data: bytes, name: str) -> Bgr | Unreadable:
         return Unreadable(code, f"{name}: the picture cannot be read ({error})")
     if header.width * header.height > MAX_PIXELS:
         return Unreadable("too-large", f"{name}: {header.width}x{header.height} is more than {MAX_PIXELS} pixels")
-    if header.format == "JPEG" and not _jpeg_complete(data):  # OpenCV would fill the rest with grey
+    if header.format in _COMPLETE and not _COMPLETE[header.format](data):
+        # OpenCV would fill the rest of a JPEG with grey, and libpng complain on stderr
         return Unreadable("truncated", f"{name}: the picture is cut off")
+    if header.mode == "F":  # OpenCV reads none, and says so on stderr
+        return Unreadable("not-a-picture", f"{name}: values of 32-bit floating point have no agreed brightness")
     try:
         if header.has_transparency_data:  # OpenCV either drops alpha or ignores the orientation
             rgba = np.asarray(ImageOps.exif_transpose(header).convert("RGBA"))
@@ -112,13 +115,32 @@ def decode_picture(data: bytes, name: str) -> Bgr | Unreadable:
 
 
 def _jpeg_complete(data: bytes) -> bool:
-    """Whether the end marker follows the picture's scan (ITU-T T.81 annex B); a thumbnail's own does not count."""
+    """Whether the end marker follows the picture's scan (ITU-T T.81 annex B); a thumbnail's own does not count.
+
+    Any marker may have fill bytes FF before it (B.1.1.2).
+    """
     position = 2
     while position + 4 <= len(data) and data[position] == 0xFF:
+        if data[position + 1] == 0xFF:
+            position += 1
+            continue
         if data[position + 1] == 0xDA:  # scan data holds no FF D9
             return data.find(b"\xff\xd9", position) >= 0
         position += 2 + int.from_bytes(data[position + 2 : position + 4], "big")
     return False
+
+
+def _png_complete(data: bytes) -> bool:
+    """Whether the chunks reach IEND: length, type, data and CRC each (ISO/IEC 15948, 5.3)."""
+    position = 8
+    while position + 12 <= len(data):
+        if data[position + 4 : position + 8] == b"IEND":
+            return True
+        position += 12 + int.from_bytes(data[position : position + 4], "big")
+    return False
+
+
+_COMPLETE = {"JPEG": _jpeg_complete, "PNG": _png_complete}
 
 
 def is_picture(path: str) -> bool:
