@@ -181,8 +181,10 @@ class SiteFile:
             if isinstance(part, yaml.MappingNode):
                 merged |= self._value(part, location)
             else:
-                place = f"{self.path}:{part.start_mark.line + 1}: {'.'.join(redact(str(name)) for name in (*location, '<<'))}"
-                self._mistakes.append(f"{place}: must name fields, such as *base with base: &base {{...}} above")
+                self._lines[*location, "<<"] = part.start_mark.line + 1
+                self._mistakes.append(
+                    f"{self.where((*location, '<<'))}: must name fields, such as *base with base: &base {{...}} above"
+                )
         return merged
 
     def _variable(self, name: str, location: Location) -> str:

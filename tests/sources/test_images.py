@@ -130,7 +130,7 @@ def test_fill_bytes_before_a_marker_do_no_harm(picture):
         ("not-a-picture", lambda p: b"hello " * 30),
         ("truncated", lambda p: encoded(pillow(p), format="JPEG", quality=95)[:-200]),
         ("truncated", lambda p: thumbnail_jpeg(p)[:-100]),
-        ("truncated", lambda p: encoded(pillow(p), format="PNG")[:-100]),
+        ("truncated", lambda p: encoded(pillow(p), format="PNG")[:-8]),
         ("truncated", lambda p: png_header(100, 100)),
         ("not-a-picture", lambda p: encoded(Image.fromarray(p[..., 0].astype(np.float32)), format="TIFF")),
         ("too-large", lambda p: png_header(10_000, 1 + MAX_PIXELS // 10_000)),
