@@ -133,7 +133,9 @@ def test_numbers_on_the_page_are_those_of_the_report(tmp_path: Path) -> None:
         stages_ms={"decode": 1.31, "queue": 2.0, "scale": 0.25, "run": 1234.5, "postprocess": 0.07},
     )  # fmt: skip
     sink = {"sink": "out.jsonl", "handed": 1200, "written": 1190, "lost": {"full": 9}, "waiting": 1, "error": None}
-    page = html(tmp_path, report(gate, stream("yard"), wall_s=61.25, models=[model()], sinks=[sink]))
+    collector = {**sink, "sink": ReportCollector().name}  # it is part of the page, no receiver
+    yard = stream("yard", error="yard.mp4: not a video")
+    page = html(tmp_path, report(gate, yard, wall_s=61.25, models=[model()], sinks=[sink, collector]))
     head, first, second = page.tables["frames"]
     assert dict(zip(head, first, strict=True)) == {
         "stream": "gate", "decoded": "1,500", "inferred": "1,203", "results": "1,200",
@@ -141,12 +143,13 @@ def test_numbers_on_the_page_are_those_of_the_report(tmp_path: Path) -> None:
         "unreadable": "4|corrupt 4", "objects": "98,765", "wall": "61.25 s",
         "frames/s": "19.59", "mean batch": "2.5", "latency ms, p50": "41.2", "p99": "120.9",
     }  # fmt: skip
-    assert second[0] == "yard"
+    assert second[0] == "yard|yard.mp4: not a video"
     assert second[-1] == "–"
     assert page.tables["models"][1] == [
         "people|yolo.onnx", "ultralytics", "openvino|cpu", "bf16", "640x384", "2 x 1|threads", "1,234|up to 4", "93%",
         "throughput|as asked",
     ]  # fmt: skip
+    assert len(page.tables["sinks"]) == 2
     assert page.tables["sinks"][1] == ["out.jsonl", "1,200", "1,190", "9|full 9", "1", "–"]
     for text in ("1.31 ms", "2.00 ms", "0.25 ms", "1,234.50 ms", "0.07 ms", "some frames failed", "with errors"):
         assert (text in page.text) == (text != "some frames failed")  # a sink that lost results weighs more

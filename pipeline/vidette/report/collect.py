@@ -123,9 +123,9 @@ class ReportCollector:
     schemes: ClassVar[tuple[str, ...]] = ()
     needs_picture: ClassVar[bool] = True
     delivery: ClassVar[Delivery] = "every"
+    name = "report"
 
     def __init__(self, settings: ReportSettings | None = None) -> None:
-        self.name = "report"
         self.streams: dict[str, StreamSummary] = {}
         self._pictures = _PICTURES
 

@@ -39,7 +39,7 @@ def page(report: Report, collector: ReportCollector) -> str:
             for stream in streams
         ),
         "<h2>Sinks</h2>",
-        _sinks(report["sinks"]),
+        _sinks([sink for sink in report["sinks"] if sink["sink"] != ReportCollector.name]),
     ]
     title = safe(" ".join(["Vidette report", *(stream["stream"] for stream in streams[:3])]))
     return (
@@ -100,7 +100,7 @@ def _frames(streams: Sequence[Report]) -> str:
     head += ["objects", "wall", "frames/s", "mean batch", "latency ms, p50", "p99"]
     rows = [
         [
-            _text(stream["stream"]) + _shares(stream),
+            _text(stream["stream"]) + _shares(stream) + _error(stream),
             *(f"{stream[column]:,}" for column in ("decoded", "inferred", "results")),
             *(_reasons(stream[column]) for column in ("dropped", "failed")),
             f"{stream['in_flight']:,}",
@@ -131,6 +131,10 @@ def _shares(stream: Report) -> str:
         if count
     )
     return f'<span class="share">{bars}</span>'
+
+
+def _error(stream: Report) -> str:
+    return f'<small class="bad">{_text(stream["error"])}</small>' if stream["error"] else ""
 
 
 def _reasons(counts: Mapping[str, int]) -> str:
