@@ -82,6 +82,9 @@ class VideoSink:
         """Name the files; they are made with the first picture of each stream. Raises SinkError."""
         for stream in run.streams:
             self._paths[stream.id] = self._settings.path if len(run.streams) == 1 else self._path(stream.id)
+        if len(run.streams) > 1:
+            path = Path(self._settings.path)
+            self.name = str(path.with_stem(f"{path.stem}-{{stream}}"))
         check_folder(self._settings.path)
         refuse_inputs(self.paths(), run)
         prepare()

@@ -99,8 +99,9 @@ def test_another_size_in_the_middle_is_scaled_to_the_first(tmp_path):
 def test_one_file_per_stream(tmp_path):
     streams = ("a/b", "a_b", "c")
     sink = VideoSink(VideoSettings(path=str(tmp_path / "out.mp4")))
-    assert sink.paths() == [str(tmp_path / "out.mp4")]
+    assert sink.paths() == [sink.name] == [str(tmp_path / "out.mp4")]
     sink.open(run_of(streams))
+    assert sink.name == str(tmp_path / "out-{stream}.mp4")
     assert sink.paths() == [str(tmp_path / f"out-{name}.mp4") for name in ("a_b", "a_b-2", "c")]
     for number, stream in enumerate((*streams, "late")):
         sink.write(result(0, grey(level(number)), stream=stream, predictions=NOTHING))
