@@ -44,10 +44,7 @@ CLAIMS = {
 }
 
 STRANGERS = {
-    "segmentation": signature((1, 39, 8400), (1, 32, 160, 160), metadata=YOLO | {"task": "segment"}),
     "segmentation, no metadata": signature((1, 39, 8400), (1, 32, 160, 160)),
-    "pose": signature((1, 56, 8400), metadata=YOLO | {"task": "pose"}),
-    "pose, finished": signature((1, 300, 57), metadata=YOLO | {"task": "pose", "end2end": "True"}),
     "rt-detr": signature((1, 300, 6), metadata=YOLO | {"end2end": "False", "head": "RTDETRDecoder"}),
     "rt-detr, head told": signature((1, 300, 6), metadata=YOLO | {"head": "RTDETRDecoder"}),
     "rt-detr, head not told": signature((1, 300, 6), metadata=YOLO | {"end2end": "False", "args": "{'nms': None}"}),
@@ -79,6 +76,22 @@ def test_leaves_others_alone_and_says_what_would_help(case):
     assert "\n" not in text
     for part in ("images", "output0", "family: ultralytics|objectness|yolox|end-to-end|centerface", "labels: ["):
         assert part in text
+
+
+@pytest.mark.parametrize(
+    ("task", "output", "sidecar"),
+    [
+        ("segment", (1, 116, 8400), {}),
+        ("pose", (1, 56, 8400), {}),
+        ("pose", (1, 300, 57), {}),
+        ("obb", (1, 20, 21504), {}),
+        ("classify", (1, 1000), {}),
+        ("pose", (1, 56, 8400), {"family": "ultralytics"}),
+    ],
+)
+def test_a_task_that_is_not_supported_is_told(task, output, sidecar):
+    with pytest.raises(ModelError, match=f"its task is `{task}`, which is not supported yet: only detection is"):
+        recognise(signature(output, metadata=YOLO | {"task": task}, sidecar=sidecar))
 
 
 def test_the_message_lists_what_the_file_says():

@@ -59,6 +59,12 @@ def recognise(signature: Signature, known: Sequence[Family] | None = None) -> Re
         raise ModelError(
             f"more than one family fits: {reasons}: write `family: {claims[0].family}` into the sidecar YAML"
         )
+    task = signature.metadata.get("task", "detect")
+    if task != "detect":
+        raise ModelError(
+            f"its task is `{task}`, which is not supported yet: only detection is (exports of task `detect`, boxes with or "
+            "without landmarks)"
+        )
     says = describe(signature)
     if wanted is not None:
         raise ModelError(f"the sidecar says `family: {wanted}`, but the model does not look like it: {says}")

@@ -144,7 +144,9 @@ def detections(
     that map back otherwise than the letterbox. Raises DecodeError.
     """
     if state != heads.OK:
-        raise DecodeError("nan", "the model returned scores or boxes that are not numbers; try `precision: f32`")
+        raise DecodeError(
+            "nan", "the model returned scores or boxes that are not numbers; if precision is not f32, try f32"
+        )
     xyxy, confidence, class_id, chosen = nms.finish(
         candidates,
         letterbox.inverse if inverse is None else inverse,
