@@ -97,6 +97,25 @@ def test_further_sinks(detector: Path, tmp_path: Path) -> None:
     assert (tmp_path / "out.csv").exists()
 
 
+def test_one_further_sink(detector: Path, tmp_path: Path) -> None:
+    assert len(list(vidette.run(SOURCE, model=detector, sinks=str(tmp_path / "out.jsonl")))) == 30
+    assert (tmp_path / "out.jsonl").read_text().count("\n") == 30
+
+
+def test_a_run_is_iterated_over_once(detector: Path) -> None:
+    run = vidette.run(SOURCE, model=detector)
+    assert len(list(run)) == 30
+    with pytest.raises(vidette.VidetteError, match=r"call vidette\.run again"):
+        list(run)
+    assert run.report["streams"][0]["results"] == 30
+
+
+def test_without_a_model_the_argument_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("VIDETTE_MODELS", str(tmp_path))
+    with pytest.raises(vidette.ConfigError, match="model=FILE"):
+        vidette.run(SOURCE)
+
+
 def test_live_takes_the_newest(detector: Path) -> None:
     run = vidette.run("testsrc:?size=320x192&rate=500&frames=100", model=detector, mode="live")
     seqs = [result.seq for result in run]
@@ -125,8 +144,9 @@ def test_what_is_wrong_is_told_before_the_first_result(
     kind: type[vidette.VidetteError], said: str,
 ) -> None:  # fmt: skip
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(kind, match=re.escape(said)):
+    with pytest.raises(kind, match=re.escape(said)) as caught:
         next(iter(vidette.run(*sources, **{"model": detector, **options})))  # type: ignore[arg-type]
+    assert "--" not in str(caught.value)  # the words of the command line
     assert not ours()
 
 

@@ -10,7 +10,7 @@ from pydantic import BaseModel
 
 from vidette.config import ModelConfig, default_model, find_sources, one_model_job, parse
 from vidette.engine import Engine
-from vidette.errors import ConfigError
+from vidette.errors import ConfigError, VidetteError
 from vidette.job import Job, SinkRequest
 from vidette.result import Result
 from vidette.sink import Delivery, RunFacts, sink_for_target
@@ -78,6 +78,7 @@ class Run:
         reader = SinkRequest(self._collector, stall_s=float("inf"), capacity=1 if live else 8)
         sinks = [*job.sinks, reader]
         self._engine = Engine(Job(job.models, job.streams, sinks))
+        self._begun = False
 
     @property
     def report(self) -> dict[str, Any]:
@@ -90,6 +91,12 @@ class Run:
         return self._engine.complete
 
     def __iter__(self) -> Iterator[Result]:
+        if self._begun:
+            raise VidetteError("this run has been iterated over; call vidette.run again for another")
+        self._begun = True
+        return self._results()
+
+    def _results(self) -> Iterator[Result]:
         self._engine.start()
         thread = threading.Thread(target=self._finish, name="vidette:run", daemon=True)
         thread.start()
@@ -111,7 +118,7 @@ class Run:
 def run(
     *sources: str | Path,
     model: str | Path | None = None,
-    sinks: Sequence[str] = (),
+    sinks: str | Path | Sequence[str | Path] = (),
     mode: str = "auto",
     fps_limit: float | None = None,
     pictures: bool = False,
@@ -121,13 +128,13 @@ def run(
 
     sources    videos, folders, globs, cameras, URLs
     model      an ONNX file or an installed name of the catalogue; the installed `faces` when left out
-    sinks      further receivers, written as behind `--sink`
+    sinks      a further receiver or several, each a path or URL as behind `--sink`
     pictures   whether `result.picture` is there: `result.picture.bgr()` gives the upright BGR array
     """
-    config = parse(ModelConfig, {"path": str(model or default_model()), **model_options})
+    config = parse(ModelConfig, {"path": str(model or default_model("model=FILE")), **model_options})
     found = find_sources(str(source) for source in sources)
     requests = []
-    for target in sinks:
-        cls, settings = sink_for_target(target)
+    for target in [sinks] if isinstance(sinks, str | Path) else sinks:
+        cls, settings = sink_for_target(str(target))
         requests.append(SinkRequest(cls(settings)))
     return Run(one_model_job(found, config, mode, fps_limit, requests), pictures)

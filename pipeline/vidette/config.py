@@ -143,14 +143,22 @@ class Site(_Closed):
 
 
 def one_model_job(
-    sources: list[tuple[str, str]], model: ModelConfig, mode: Any, fps_limit: float | None, sinks: list[SinkRequest]
+    sources: list[tuple[str, str]],
+    model: ModelConfig,
+    mode: Any,
+    fps_limit: float | None,
+    sinks: list[SinkRequest],
+    called: Callable[[str], str] = str,
 ) -> Job:
-    """The job of a command line or a Python call: every (id, url) is watched by one model. Raises ConfigError."""
+    """The job of a command line or a Python call: every (id, url) is watched by one model; see `parse` for `called`.
+
+    Raises ConfigError.
+    """
     if not sources:
         raise ConfigError("no source: name a video, a folder of pictures, a camera or a URL")
     model_id = catalogue.locate(model.path).stem
     options = {"model": model_id, "mode": mode, "fps_limit": fps_limit}
-    streams = {id: parse(StreamConfig, {"url": url, **options}) for id, url in sources}
+    streams = {id: parse(StreamConfig, {"url": url, **options}, called) for id, url in sources}
     return Site(models={model_id: model}, streams=streams).job(Path(), sinks)
 
 
@@ -171,12 +179,13 @@ def parse(cls: type[Parsed], fields: dict[str, Any], called: Callable[[str], str
         raise ConfigError(f"{called(field)}: {message}") from None
 
 
-def default_model() -> str:
-    """The model that is used when none is named. Raises ConfigError with the command that fetches one."""
+def default_model(named: str) -> str:
+    """The model that is used when none is `named`, which is how a user names one. Raises ConfigError with the command
+    that fetches it."""
     path = catalogue.default_model()
     if path is None:
         raise ConfigError(
-            "no model: name one with --model FILE, or type `vidette models get faces` once for a small face detector"
+            f"no model: name one with {named}, or type `vidette models get faces` once for a small face detector"
         )
     return str(path)
 

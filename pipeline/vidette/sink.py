@@ -131,5 +131,5 @@ def sink_for_target(target: str) -> tuple[type[Sink], BaseModel]:
     known = sorted(f"{s}://" for c in sink_types().values() for s in c.schemes)
     known += sorted(s for c in sink_types().values() for s in c.suffixes)
     raise ConfigError(
-        f"--sink {redact(target)}: no sink takes this; known endings and schemes: {' '.join(known)}, and - for stdout"
+        f"{redact(target)}: no sink takes this; known endings and schemes: {' '.join(known)}, and - for stdout"
     )

@@ -31,4 +31,4 @@ def parsed(cls: type[S], target: str, **fields: Any) -> S:
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False, include_context=False)[0]
         where = ".".join(str(part) for part in first["loc"])
-        raise ConfigError(f"--sink {target}: {where + ': ' if where else ''}{first['msg']}") from None
+        raise ConfigError(f"{target}: {where + ': ' if where else ''}{first['msg']}") from None

@@ -181,5 +181,5 @@ def test_a_server_that_does_not_answer_or_drips(drip):
 def test_settings_of_a_url():
     settings = RtspSink.from_target("rtsp://u:p@host:8554/{stream}")
     assert (settings.url, settings.user, settings.secret()) == ("rtsp://host:8554/{stream}", "u", "p")
-    with pytest.raises(ConfigError, match=r"--sink rtsp://host:port/x: .*not a URL"):
+    with pytest.raises(ConfigError, match=r"rtsp://host:port/x: .*not a URL"):
         RtspSink.from_target("rtsp://u:canary@host:port/x")

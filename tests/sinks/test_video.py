@@ -259,5 +259,5 @@ def test_the_video_that_is_read_is_never_overwritten(tmp_path):
 
 
 def test_other_endings_are_refused_with_the_known_ones():
-    with pytest.raises(ConfigError, match=r"--sink out.avi: path: .*\.mp4 \.mov \.mkv"):
+    with pytest.raises(ConfigError, match=r"out.avi: path: .*\.mp4 \.mov \.mkv"):
         VideoSink.from_target("out.avi")

@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
+from vidette.cli.job_arguments import option
 from vidette.errors import ConfigError
 from vidette.job import Job, ModelRequest
 from vidette.models import mistakes
@@ -42,10 +43,7 @@ def checked_job(path: Path) -> Job:
 
 def check_model_option(model: ModelRequest) -> None:
     """The same for the model of a command line. Raises ConfigError naming the options."""
-    found = [
-        f"{'--model' if field == 'path' else '--' + field.replace('_', '-')}: {message}"
-        for field, message in mistakes(model)
-    ]
+    found = [f"{option(field)}: {message}" for field, message in mistakes(model)]
     if found:
         raise ConfigError("\n".join(found))
 

@@ -8,6 +8,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from vidette.config import ModelConfig, default_model, find_sources, one_model_job, parse
+from vidette.errors import ConfigError
 from vidette.job import Job, SinkRequest
 from vidette.payloads import payload_names
 from vidette.sink import sink_for_target, sink_type
@@ -41,25 +42,33 @@ def add_model_options(parser: argparse.ArgumentParser) -> None:
 
 def model_config(args: argparse.Namespace) -> ModelConfig:
     """The model that the options describe. Raises ConfigError naming the option."""
-    fields: dict[str, Any] = {"path": args.model or default_model()}
+    fields: dict[str, Any] = {"path": args.model or default_model("--model FILE")}
     fields |= {name: value for name in _MODEL_FIELDS if (value := getattr(args, name)) is not None}
     if isinstance(fields.get("classes"), str):
         fields["classes"] = [name.strip() for name in fields["classes"].split(",") if name.strip()]
-    return parse(ModelConfig, fields, lambda field: "--" + field.replace("_", "-"))
+    return parse(ModelConfig, fields, option)
+
+
+def option(field: str) -> str:
+    """The option that stands for a field of a site file."""
+    return "--model" if field == "path" else "--" + field.replace("_", "-")
 
 
 def job_from_arguments(args: argparse.Namespace) -> Job:
     """The job that sources and options describe. Raises ConfigError."""
     sources = find_sources(args.sources)
     sinks = explicit_sinks(args) if args.sink else beside_sources(sources, args.format)
-    return one_model_job(sources, model_config(args), args.mode, args.fps_limit, sinks)
+    return one_model_job(sources, model_config(args), args.mode, args.fps_limit, sinks, option)
 
 
 def explicit_sinks(args: argparse.Namespace) -> list[SinkRequest]:
     """What `--sink` names. Raises ConfigError."""
     sinks = []
     for target in args.sink:
-        cls, settings = sink_for_target(target)
+        try:
+            cls, settings = sink_for_target(target)
+        except ConfigError as error:
+            raise ConfigError(f"--sink {error}") from None
         sinks.append(SinkRequest(cls(_formatted(settings, args.format))))
     return sinks
 
