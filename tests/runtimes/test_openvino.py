@@ -72,7 +72,7 @@ def test_options_are_handed_on(tmp_path):
     model = models.model_file(models.conv(tmp_path / "m.onnx", (1, 3, 16, 24)))
     runtime = OpenVino()
     assert runtime.plan(model, Wish(options={"NUM_STREAMS": 3})).options["NUM_STREAMS"] == 3
-    with pytest.raises(ModelError, match="options: .*NO_SUCH_OPTION"):
+    with pytest.raises(ModelError, match=r"options: .*NO_SUCH_OPTION"):
         runtime.plan(model, Wish(options={"NO_SUCH_OPTION": 1}))
 
 

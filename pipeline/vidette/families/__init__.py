@@ -62,8 +62,8 @@ def recognise(signature: Signature, known: Sequence[Family] | None = None) -> Re
     task = signature.metadata.get("task", "detect")
     if task != "detect":
         raise ModelError(
-            f"its task is `{task}`, which is not supported yet: only detection is (exports of task `detect`, boxes with or "
-            "without landmarks)"
+            f"its task is `{task}`, which is not supported yet: only detection is (exports of task "
+            "`detect`, boxes with or without landmarks)"
         )
     says = describe(signature)
     if wanted is not None:
