@@ -9,11 +9,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import av
 import cv2
 import numpy as np
 import pytest
 
 from tests.conftest import Collecting, make_job
+from tests.media import write_clip
 from tests.tiny import make_detector
 from vidette import models
 from vidette.engine import DRAIN_S, Engine, decoder_threads, plan_mode
@@ -305,6 +307,23 @@ def test_one_broken_source_leaves_its_neighbours_alone(detector: Path, run: Runn
     errors = {s["stream"]: s["error"] for s in engine.report()["streams"]}
     assert errors["good"] is None
     assert "text.mp4" in errors["bad"]
+
+
+def test_a_source_that_yields_nothing_is_no_success(detector: Path, run: Runner, tmp_path: Path) -> None:
+    """H.264 without its key frame: every packet is taken, no picture comes."""
+    clip, cut = tmp_path / "whole.mp4", tmp_path / "cut.mp4"
+    write_clip(clip, 12, options={"preset": "ultrafast", "g": "100", "bf": "0"})
+    with av.open(str(clip)) as reader, av.open(str(cut), "w") as writer:
+        stream = writer.add_stream_from_template(reader.streams.video[0])
+        for packet in reader.demux(video=0):
+            if packet.dts is not None and not packet.is_keyframe:
+                packet.stream = stream
+                writer.mux(packet)
+    engine = run(make_job(detector, {"s": str(cut)}, [Collecting()]))
+    report = engine.report()["streams"][0]
+    assert report["results"] == 0
+    assert "cut.mp4" in report["error"]
+    assert not engine.complete
 
 
 def test_nan_outputs_fail_frame_by_frame_under_a_reason(run: Runner, tmp_path: Path) -> None:

@@ -81,6 +81,9 @@ class Stream:
                 self._pump(source.frames())
             finally:
                 source.close()
+            if not (self.ledger.decoded or self.ledger.unreadable or self._stop.is_set()):
+                url = redact(self.request.url)
+                self._end_with(f"{url}: no picture in it could be decoded; a recording may lack its first key frame")
         except SourceError as error:
             self._end_with(str(error))
         except Exception as error:  # noqa: BLE001 - a third party's source must not take its neighbours down

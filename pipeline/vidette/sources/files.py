@@ -21,7 +21,7 @@ class FileSource:
 
     A file that was cut off gives the frames it has and then fails as `truncated`. In live mode it plays at its
     own pace. Codes of SourceError: `missing`, `directory`, `denied`, `empty`, `name`, `not-a-video`, `no-video`,
-    `codec`, `truncated`, `undecodable`, `no-frames`, `read`.
+    `codec`, `truncated`, `undecodable`, `read`.
     """
 
     def __init__(self, path: str, options: SourceOptions) -> None:
