@@ -169,6 +169,12 @@ def test_a_glob_and_a_single_picture(tmp_path, opened, picture):
     assert len(list(opened(tmp_path / "b.png").frames())) == 1
 
 
+def test_a_glob_without_an_ending_takes_the_pictures(tmp_path, opened, picture):
+    cv2.imwrite(str(tmp_path / "a.png"), picture)
+    (tmp_path / "notes.txt").write_text("no picture")
+    assert len(list(opened(f"{tmp_path}/*").frames())) == 1
+
+
 def test_an_animated_gif_is_a_video(tmp_path, opened):
     frames = [Image.new("RGB", (64, 48), (n * 80, 0, 0)) for n in range(3)]
     frames[0].save(tmp_path / "a.gif", save_all=True, append_images=frames[1:], duration=100, loop=0)

@@ -94,7 +94,7 @@ def several(url: str) -> str | None:
     if not videos:
         return None
     names = ", ".join(videos[:3]) + (", ..." if len(videos) > 3 else "")
-    return f"{path} means {len(found)} sources, with videos ({names}); a stream has one: name each in its own"
+    return f"{path} holds videos ({names}); a stream has one source: name each video in a stream of its own"
 
 
 def expand(text: str) -> list[tuple[str, str]]:
@@ -181,7 +181,10 @@ def _scheme_of_path(path: str) -> str:
         return "camera"
     from vidette.sources.images import is_picture
 
-    return "images" if is_picture(path) or os.path.isdir(path) else "file"
+    if is_picture(path) or os.path.isdir(path):
+        return "images"
+    is_glob = glob.has_magic(path) and not os.path.lexists(path)
+    return "images" if is_glob and any(map(is_picture, glob.iglob(path, recursive=True))) else "file"
 
 
 def _path(url: str) -> str:
