@@ -143,6 +143,7 @@ class Outlet:
             self._dead = True
             self._opened.set()
             return
+        self.ledger.sink = self.sink.name  # some know only now where they will write
         self._opened.set()
         while (result := self._next()) is not None:
             self._write(result)

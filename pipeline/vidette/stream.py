@@ -19,6 +19,9 @@ from vidette.urls import redact
 
 log = logging.getLogger("vidette.stream")
 
+_TOLD = 10
+"""Unreadable items that are named in the log, per stream; all are counted."""
+
 
 class Stream:
     """The life of one stream; everything it does is counted in its ledger."""
@@ -123,7 +126,7 @@ class Stream:
                     pass
 
     def _count_unreadable(self, item: Unreadable) -> None:
-        if not self.ledger.unreadable:
+        if self.ledger.unreadable.total() < _TOLD:
             log.warning("%s: %s", self.request.id, item.message)
         self.ledger.unreadable[item.code] += 1
 

@@ -289,7 +289,12 @@ def test_a_second_signal_means_now(folder: Path, stuck: subprocess.Popen[str]) -
     stuck.communicate(timeout=10)
     assert stuck.returncode == 130
     assert not (folder / "report.json").exists()
-    assert (folder / "out.jsonl").read_bytes().endswith(b"\n")
+    assert whole_records(folder / "out.jsonl")
+
+
+def whole_records(path: Path) -> list[Any]:
+    """All lines that have an end; the kernel may cut the one that is being written when a process dies."""
+    return [json.loads(line) for line in path.read_bytes().split(b"\n")[:-1]]
 
 
 def test_a_signal_ends_the_wait_for_a_sink_that_does_not_open(folder: Path) -> None:
@@ -309,6 +314,6 @@ def test_files_are_readable_after_a_kill(folder: Path) -> None:
     until(lambda: (folder / "out.mp4").exists() and (folder / "out.mp4").stat().st_size > 200_000)
     process.kill()
     process.communicate()
-    assert [line["seq"] for line in records(folder / "out.jsonl")][-1] > 10
-    assert (folder / "out.csv").read_bytes().endswith(b"\n")
+    assert [line["seq"] for line in whole_records(folder / "out.jsonl")][-1] > 10
+    assert (folder / "out.csv").read_bytes().count(b"\n") > 10
     assert frames_of(folder / "out.mp4") > 10

@@ -106,7 +106,7 @@ def _job(args: argparse.Namespace) -> Job:
 
 
 def _limit_arenas() -> None:
-    """glibc keeps freed memory apart per thread, in up to eight arenas per core; with two a run is 10 to 30 MB smaller."""
+    """glibc keeps freed memory apart per thread, in up to eight arenas per core; two make a run 10 to 30 MB smaller."""
     with contextlib.suppress(OSError, AttributeError):  # another C library
         ctypes.CDLL(None).mallopt(-8, 2)  # M_ARENA_MAX of malloc.h
 
