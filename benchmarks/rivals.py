@@ -25,6 +25,7 @@ from pathlib import Path
 from typing import Any
 
 import _common
+from _clips import people_clip
 
 HEAD = 40  # frames of the short clip: start, first-run allocations and caches are over by then
 CONFIDENCE, IOU, SIDE = 0.25, 0.7, 640
@@ -242,33 +243,6 @@ def child(name: str, model: str, clip: str, out: str) -> None:
     with open(out, "w") as file:
         for count in contender(model, clip):
             file.write(json.dumps({"predictions": [None] * count}) + "\n")
-
-
-def people_clip(source: Path, frames: int) -> Path:
-    """Real people walking, as 1280x720 H.264 at 30 fps and 2 Mbit/s; made once and kept beside the models."""
-    target = _common.MODELS / "bench" / f"people-720p-{frames}.mp4"
-    if target.exists():
-        return target
-    import av
-    import cv2
-
-    target.parent.mkdir(exist_ok=True)
-    part = target.with_suffix(".part.mp4")
-    with av.open(str(source)) as reader, av.open(str(part), "w") as writer:
-        stream = writer.add_stream("libx264", rate=30, options={"g": "60", "preset": "medium"})
-        stream.width, stream.height, stream.pix_fmt, stream.bit_rate = 1280, 720, "yuv420p", 2_000_000
-        for index, frame in enumerate(reader.decode(video=0)):
-            if index == frames:
-                break
-            bgr = frame.to_ndarray(format="bgr24")
-            margin = (bgr.shape[0] - bgr.shape[1] * 9 // 16) // 2
-            wide = cv2.resize(bgr[margin : bgr.shape[0] - margin], (1280, 720), interpolation=cv2.INTER_CUBIC)
-            shown = av.VideoFrame.from_ndarray(wide, format="bgr24").reformat(format="yuv420p")
-            shown.pts = None
-            writer.mux(stream.encode(shown))
-        writer.mux(stream.encode(None))
-    part.rename(target)
-    return target
 
 
 def versions(python: str) -> dict[str, str]:

@@ -119,7 +119,7 @@ def measure(request: ModelRequest, clip: Path, frames: int, rounds: int) -> dict
     return {
         "runtime": model.session.plan.runtime,
         "precision": model.session.plan.precision,
-        "input": list(run.box.shape),
+        "input": f"{run.box.input_width}x{run.box.input_height}",
         "callers": cores,
         "threads": model.session.plan.threads,
         "decode_cpu_ms": round(statistics.median(d[0] for d, _, _ in triples) / frames * 1e3, 3),
