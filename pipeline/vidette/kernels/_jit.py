@@ -1,25 +1,31 @@
 """How kernels are compiled: without the GIL, cached on disk where a folder can be written, never in parallel.
 
-numba raises at import when no cache folder is writable (a read-only container without a home): so the folders are
-tried once here. `NUMBA_CACHE_DIR` wins, then the `__pycache__` beside the kernels, then the user's cache folder; a
-cache that was filled at build time is used also when the install has become read-only since.
+numba raises at import when no cache folder is writable (a read-only container without a home), and does not read a
+cache that it cannot write. So the folders are tried once here: `NUMBA_CACHE_DIR`, the `__pycache__` beside the kernels,
+the user's cache folder, the folder for temporary files. Where the one beside the kernels was filled at build time and
+the install has become read-only since, its contents are copied into the folder that was found, which takes 2 ms;
+compiling takes seconds.
 """
 
+import contextlib
 import os
+import shutil
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TypeVar
 
 import numba
 import numba.core.config
+from numba.core.caching import UserProvidedCacheLocator
 
 F = TypeVar("F", bound=Callable[..., object])
 
 KERNELS = Path(__file__).parent
 
 
-def _writable(folder: Path) -> bool:
+def writable(folder: Path) -> bool:
+    """Whether files can be made in `folder`, which is made if need be."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder):
@@ -28,22 +34,32 @@ def _writable(folder: Path) -> bool:
         return False
 
 
-def _cache_folder() -> tuple[bool, str | None]:
-    """(whether to cache, folder for `NUMBA_CACHE_DIR` or None for numba's own choice)."""
-    named = os.environ.get("NUMBA_CACHE_DIR")
-    if named:
-        return (_writable(Path(named)) or Path(named).is_dir(), named)
-    if _writable(KERNELS / "__pycache__"):
-        return True, None
-    home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "vidette" / "numba"
-    if _writable(home):
-        return True, str(home)
-    return False, None
+def cache_folder(environment: Mapping[str, str], can_write: Callable[[Path], bool] = writable) -> Path | None:
+    """The folder to keep compiled kernels in; `__pycache__` beside them needs no setting. None: nowhere."""
+    named = environment.get("NUMBA_CACHE_DIR")
+    home = Path(environment.get("XDG_CACHE_HOME") or Path(environment.get("HOME") or "/nonexistent") / ".cache")
+    candidates = [
+        *([Path(named)] if named else []),
+        KERNELS / "__pycache__",
+        home / "vidette" / "numba",
+        Path(tempfile.gettempdir()) / f"vidette-numba-{os.getuid()}",
+    ]
+    return next((folder for folder in candidates if can_write(folder)), None)
 
 
-CACHED, _FOLDER = _cache_folder()
-if _FOLDER is not None:
-    numba.core.config.CACHE_DIR = _FOLDER
+def seed(folder: Path, source: Path = KERNELS / "__pycache__") -> None:
+    """Copy what is compiled beside the kernels to where numba will look for it below `folder`."""
+    target = folder / UserProvidedCacheLocator.get_suitable_cache_subpath(str(KERNELS / "nms.py"))
+    if source.is_dir() and not target.exists():
+        with contextlib.suppress(OSError):  # then it compiles
+            shutil.copytree(source, target, ignore=shutil.ignore_patterns("*.pyc"))
+
+
+_folder = cache_folder(os.environ)
+CACHED = _folder is not None
+if _folder is not None and _folder != KERNELS / "__pycache__":
+    seed(_folder)
+    numba.core.config.CACHE_DIR = str(_folder)
 
 
 def kernel(function: F) -> F:
