@@ -93,6 +93,10 @@ PACKAGES: dict[str, dict[str, tuple[str, str]]] = {
             "./usr/share/doc/opencv-doc/examples/data/vtest.avi",
             "45cddc9490be69345cbdab64ca583be65987e864ca408038e648db99e10516cf",
         ),
+        "media/Megamind.avi": (
+            "./usr/share/doc/opencv-doc/examples/data/Megamind.avi",
+            "0057387cb7e75c8fd1663b62cfdc51fa53f527795d0fe3c1fea2fd159d3130b5",
+        ),
         "media/messi5.jpg": (
             "./usr/share/doc/opencv-doc/examples/data/messi5.jpg",
             "1d570e49654e84c7a943918537bd9e5e1ef82920152e147c834006e235be97c9",
