@@ -309,6 +309,12 @@ def test_one_broken_source_leaves_its_neighbours_alone(detector: Path, run: Runn
     assert "text.mp4" in errors["bad"]
 
 
+def test_a_short_stream_behind_a_long_one_has_its_own_wall_time(detector: Path, run: Runner) -> None:
+    engine = run(make_job(detector, {"long": TESTSRC.format(1500), "short": TESTSRC.format(5)}, [Collecting()]))
+    wall = {s["stream"]: s["wall_s"] for s in engine.report()["streams"]}
+    assert wall["short"] < wall["long"]
+
+
 def test_a_source_that_yields_nothing_is_no_success(detector: Path, run: Runner, tmp_path: Path) -> None:
     """H.264 without its key frame: every packet is taken, no picture comes."""
     clip, cut = tmp_path / "whole.mp4", tmp_path / "cut.mp4"

@@ -77,12 +77,16 @@ class Engine:
 
     def wait(self, tick: Callable[[], None] | None = None, every: float = 0.1) -> None:
         """Until all streams have ended or `request_stop` was called; `tick` is called every so many seconds."""
-        while not self.interrupted and not all(stream.done for stream in self.streams):
+        while not self.interrupted and not self._all_done():
             # What is still in the lane when decoding has ended takes a few runs: look more often then.
             self._stirred.wait(every if any(stream.decoding for stream in self.streams) else 0.005)
             self._stirred.clear()
             if tick is not None:
                 tick()
+
+    def _all_done(self) -> bool:
+        # Every stream is asked, not only up to the first that is at work: asking notes when each has ended.
+        return sum(stream.done for stream in self.streams) == len(self.streams)
 
     def request_stop(self) -> None:
         """Ask the waiting thread to end the run; safe from a signal handler or another thread."""
@@ -91,12 +95,12 @@ class Engine:
 
     def stop(self) -> None:
         """End everything: within two seconds after an interruption, else as soon as all is written."""
-        finished = all(stream.done for stream in self.streams) and not self.interrupted
+        finished = self._all_done() and not self.interrupted
         deadline = time.monotonic() + DRAIN_S
         for stream in self.streams:
             stream.stop()
         while not finished and time.monotonic() < deadline - 0.5:
-            if all(stream.done for stream in self.streams):
+            if self._all_done():
                 break
             time.sleep(0.01)
         self._close(None if finished else deadline)
