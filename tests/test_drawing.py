@@ -5,8 +5,8 @@ import cv2
 import numpy as np
 import pytest
 
-from vidette.detections import Detections
 from vidette.drawing import annotate
+from vidette.predictions.detections import Detections
 
 GREY = 90
 

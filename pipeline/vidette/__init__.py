@@ -25,14 +25,14 @@ _HOMES = {
     "run": "vidette.api",
     "Run": "vidette.api",
     "Result": "vidette.result",
-    "Detections": "vidette.detections",
+    "Detections": "vidette.predictions.detections",
     **dict.fromkeys(("VidetteError", "ConfigError", "ModelError", "SinkError", "SourceError"), "vidette.errors"),
 }
 
 if TYPE_CHECKING:
     from vidette.api import Run, run
-    from vidette.detections import Detections
     from vidette.errors import ConfigError, ModelError, SinkError, SourceError, VidetteError
+    from vidette.predictions.detections import Detections
     from vidette.result import Result
 
 

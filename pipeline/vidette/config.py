@@ -13,6 +13,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 from vidette import catalogue
 from vidette.errors import ConfigError
 from vidette.job import Job, ModelRequest, SinkRequest, StreamRequest
+from vidette.predictions.masks import Outline
 from vidette.runtimes import names as runtime_names
 from vidette.sink import sink_type
 from vidette.sources import default_mode, expand, unique_ids
@@ -75,6 +76,12 @@ class ModelConfig(_Closed):
     agnostic: bool | None = Field(None, description="suppress across classes too; default false")
     classes: list[str | int] | None = Field(None, description="names or numbers of classes to keep; default all")
     max_detections: int | None = Field(None, ge=1, description="objects kept per picture; default 300")
+    masks: Literal["accurate", "fast"] | None = Field(
+        None, description="accurate (default): as fine as the picture; fast: as coarse as the model's own masks"
+    )
+    polygon_tolerance: float = Field(1.0, ge=0, description="pixels by which polygons of masks may be simplified")
+    polygon_parts: Literal["all", "largest"] = Field("all", description="polygons of all parts of an object, or one")
+    top_k: int | None = Field(None, ge=1, description="classes that a classifier answers with; default 5")
     options: dict[str, Any] = Field(default_factory=dict, description="passed to the runtime as they are")
 
     def request(self, id: str, base: Path) -> ModelRequest:
@@ -96,6 +103,9 @@ class ModelConfig(_Closed):
             agnostic=self.agnostic,
             classes=None if self.classes is None else tuple(str(name) for name in self.classes),
             max_detections=self.max_detections,
+            masks=self.masks,
+            outline=Outline(self.polygon_tolerance, self.polygon_parts),
+            top_k=self.top_k,
             options=self.options,
         )
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from vidette.pixels.slot import Scaling
+from vidette.predictions.masks import Outline
 from vidette.sink import Sink
 from vidette.sources.base import Mode
 
@@ -33,6 +34,9 @@ class ModelRequest:
     agnostic: bool | None = None
     classes: tuple[str, ...] | None = None
     max_detections: int | None = None
+    masks: Literal["accurate", "fast"] | None = None
+    outline: Outline | None = None
+    top_k: int | None = None
     options: dict[str, Any] = field(default_factory=dict)
 
 

@@ -163,9 +163,12 @@ def _wish(request: ModelRequest, mode: PlanMode) -> Wish:
     return Wish(request.device, request.precision, mode, cores(), request.max_batch, request.options)
 
 
+_LIMITS = ("confidence", "iou", "agnostic", "max_detections", "masks", "outline", "top_k")
+
+
 def resolve_limits(request: ModelRequest, recognised: Recognised) -> Thresholds:
     """The family's defaults with what the user set on top; class names become ids. Raises ConfigError."""
-    asked = {name: getattr(request, name) for name in ("confidence", "iou", "agnostic", "max_detections")}
+    asked = {name: getattr(request, name) for name in _LIMITS}
     limits = replace(recognised.defaults, **{name: value for name, value in asked.items() if value is not None})
     if request.classes is None:
         return limits

@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 from typing import Any
 
-from vidette.detections import Detections
 from vidette.frame import Picture
+from vidette.predictions import Predictions
 
 
 @dataclass(slots=True)
@@ -41,7 +41,7 @@ class Result:
     height: int
     model: str
     run: dict[str, Any]
-    predictions: Detections
+    predictions: Predictions
     batch: int
     stages: StageTimes
     picture: Picture | None = None

@@ -3,12 +3,13 @@
 import csv
 import io
 from collections.abc import Iterable, Sequence
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from vidette.detections import class_name
 from vidette.payloads.record import utc
+from vidette.predictions.detections import Detections
+from vidette.predictions.labels import class_name
 from vidette.result import Result
 from vidette.sink import Delivery, RunFacts
 from vidette_sinks._files import LineFile, refuse_inputs
@@ -71,10 +72,12 @@ class CsvSink:
             return
         frame = (result.stream, result.epoch, result.seq, result.pts_s, utc(result.time), result.model)
         points = [""] * len(found)
-        if found.keypoints is not None:
+        boxes: list[list[Any]] = [[""] * 4] * len(found)
+        if isinstance(found, Detections):
+            boxes = found.xyxy.astype(float).round(4).tolist()
+        if isinstance(found, Detections) and found.keypoints is not None:
             flat = found.keypoints.reshape(len(found), -1).astype(float).round(4).tolist()
             points = [" ".join(map(str, numbers)) for numbers in flat]
-        boxes = found.xyxy.astype(float).round(4).tolist()
         confidences = found.confidence.astype(float).round(4).tolist()
         self._file.write(
             _lines(

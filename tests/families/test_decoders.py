@@ -3,11 +3,11 @@ import pytest
 
 from tests.families.signatures import YOLO, centerface, signature
 from tests.kernels import twin
-from vidette.detections import Detections
 from vidette.errors import DecodeError
 from vidette.families import recognise
 from vidette.families.base import Thresholds
 from vidette.pixels.letterbox import fit
+from vidette.predictions.detections import Detections
 
 PLACES = 96 // 8 * 64 // 8 + 96 // 16 * 64 // 16 + 96 // 32 * 64 // 32
 IMAGE = (1, 3, 64, 96)

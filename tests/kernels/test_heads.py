@@ -22,6 +22,13 @@ def same(candidates, state, expected):
     np.testing.assert_allclose(candidates.T, np.reshape(expected, (-1, 6)), rtol=2e-5, atol=2e-3)
 
 
+def without_places(found):
+    candidates, places, state = found
+    assert places.dtype == np.int64
+    assert len(places) == candidates.shape[1]
+    return candidates, state
+
+
 def mask(classes, rng):
     allowed = rng.random(classes) < 0.7
     allowed[0] = True
@@ -31,20 +38,20 @@ def mask(classes, rng):
 @given(
     n=st.sampled_from([0, 1, 7, 1023, 1024, 1025, 2100]),
     classes=st.integers(1, 7),
+    others=st.integers(0, 3),
     confidence=st.sampled_from([0.0, 0.25, 0.9, 0.9999]),
     ties=st.booleans(),
     seed=st.integers(0, 99),
 )
 @settings(deadline=None, max_examples=30)
-def test_columns_equal_their_twin(n, classes, confidence, ties, seed):
+def test_columns_equal_their_twin(n, classes, others, confidence, ties, seed):
     rng = np.random.default_rng(seed)
-    head = rng.uniform(-50, 400, (4 + classes, n)).astype(np.float32)
-    head[4:] = rng.integers(0, 5, (classes, n)) / 4 if ties else rng.random((classes, n))
+    head = rng.uniform(-50, 400, (4 + classes + others, n)).astype(np.float32)
+    head[4 : 4 + classes] = rng.integers(0, 5, (classes, n)) / 4 if ties else rng.random((classes, n))
     allowed = mask(classes, rng)
-    same(
-        *heads.columns(heads.readable(head), allowed, confidence),
-        twin.columns(head, allowed, np.float32(confidence)),
-    )
+    candidates, places, state = heads.columns(heads.readable(head), allowed, confidence)
+    same(candidates, state, twin.columns(head[: 4 + classes], allowed, np.float32(confidence)))
+    np.testing.assert_array_equal(candidates[4], head[4 : 4 + classes, places].max(axis=0, initial=-1))
 
 
 @given(classes=st.integers(1, 5), confidence=st.sampled_from([0.0, 0.1, 0.5]), seed=st.integers(0, 99))
@@ -73,7 +80,8 @@ def test_objects_equal_their_twin(m, others, seed):
     head[:, 5] = rng.integers(0, 9, m)
     head[m // 2 :] = 0
     allowed = mask(6, rng)
-    same(*heads.objects(heads.readable(head), allowed, others, 0.25), twin.objects(head, allowed, others, 0.25))
+    found = without_places(heads.objects(heads.readable(head), allowed, others, 0.25))
+    same(*found, twin.objects(head, allowed, others, 0.25))
 
 
 @given(seed=st.integers(0, 99), confidence=st.sampled_from([0.2, 0.5]))
@@ -93,7 +101,7 @@ def test_a_score_that_is_not_a_number_is_never_an_object(value):
     one = np.ones(2, np.bool_)
     columns = np.full((6, 1500), 0.1, np.float32)
     columns[5, 1400] = value
-    assert heads.columns(heads.readable(columns), one, 0.25)[1] == heads.NAN
+    assert heads.columns(heads.readable(columns), one, 0.25)[-1] == heads.NAN
     rows = np.full((50, 7), 0.9, np.float32)
     for column in (4, 6):
         broken = rows.copy()
@@ -102,7 +110,7 @@ def test_a_score_that_is_not_a_number_is_never_an_object(value):
     for column in (4, 5):
         broken = np.ones((9, 6), np.float32)
         broken[8, column] = value
-        assert heads.objects(heads.readable(broken), one, True, 0.25)[1] == heads.NAN
+        assert heads.objects(heads.readable(broken), one, True, 0.25)[-1] == heads.NAN
     maps = [np.zeros((c, 8, 8), np.float32) for c in (1, 2, 2, 10)]
     maps[0][0, 7, 7] = value
     assert heads.centres(*map(heads.readable, maps), 0.5, 4)[2] == heads.NAN
@@ -111,20 +119,20 @@ def test_a_score_that_is_not_a_number_is_never_an_object(value):
 def test_boxes_that_are_not_numbers_matter_only_where_there_is_an_object():
     head = np.full((5, 10), 0.1, np.float32)
     head[0, 3] = np.nan
-    assert heads.columns(heads.readable(head), np.ones(1, np.bool_), 0.25)[1] == heads.OK
+    assert heads.columns(heads.readable(head), np.ones(1, np.bool_), 0.25)[-1] == heads.OK
     head[4, 3] = 0.5
-    assert heads.columns(heads.readable(head), np.ones(1, np.bool_), 0.25)[1] == heads.NAN
+    assert heads.columns(heads.readable(head), np.ones(1, np.bool_), 0.25)[-1] == heads.NAN
 
 
 def test_a_score_equal_to_the_threshold_is_not_enough():
     head = np.array([[5, 5], [5, 5], [2, 2], [2, 2], [0.5, np.nextafter(np.float32(0.5), np.float32(1))]], np.float32)
-    candidates, _ = heads.columns(heads.readable(head), np.ones(1, np.bool_), 0.5)
+    candidates, *_ = heads.columns(heads.readable(head), np.ones(1, np.bool_), 0.5)
     assert candidates.shape[1] == 1
 
 
 def test_the_best_class_decides_before_the_wish():
     head = np.array([[5], [5], [2], [2], [0.9], [0.8]], np.float32)
-    candidates, _ = heads.columns(heads.readable(head), np.array([False, True]), 0.25)
+    candidates, *_ = heads.columns(heads.readable(head), np.array([False, True]), 0.25)
     assert candidates.shape[1] == 0
 
 
@@ -154,7 +162,7 @@ rng = np.random.default_rng(0)
 head = rng.uniform(0, 90, (7, 40)).astype(np.float32)
 head[4:] = rng.random((3, 40))
 allowed = np.ones(3, np.bool_)
-found, state = heads.columns(heads.readable(head), allowed, 0.5)
+found, _, state = heads.columns(heads.readable(head), allowed, 0.5)
 assert not hasattr(heads.columns, "py_func") and state == heads.OK
 np.testing.assert_allclose(found.T, twin.columns(head, allowed, 0.5), rtol=1e-5, atol=1e-4)
 box = fit(200, 100, 96, 96, "letterbox")

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from vidette import payloads
-from vidette.detections import Detections
 from vidette.errors import ConfigError
 from vidette.payloads import payload, payload_names, record
+from vidette.predictions.detections import Detections
 from vidette.result import Result, StageTimes
 
 LABELS = ["person", "bus"]
@@ -45,7 +45,7 @@ def twin_roboflow(d: Detections, i: int) -> dict[str, Any]:
 
 def test_roboflow_boxes_are_centre_and_size():
     d = detections()
-    rows = payload("roboflow")(d)
+    rows = payload("roboflow")(d)["predictions"]
     assert rows == [twin_roboflow(d, 0), twin_roboflow(d, 1)]
     assert rows[0]["x"] == 60.5
     assert rows[0]["y"] == 40.5
@@ -56,7 +56,7 @@ def test_roboflow_boxes_are_centre_and_size():
 
 def test_roboflow_keypoints_leave_out_what_is_not_finite_and_keep_their_index():
     points = [[[1, 2, 0.5], [math.nan, 4, 0.25], [5, 6, 0]], [[1, math.inf, 1]] * 3]
-    rows = payload("roboflow")(detections(points))
+    rows = payload("roboflow")(detections(points))["predictions"]
     assert [p["class_id"] for p in rows[0]["keypoints"]] == [0, 2]
     assert rows[0]["keypoints"][0] == {
         "x": 1, "y": 2, "confidence": 0.5, "class_id": 0, "class": "0", "class_name": "0",
@@ -65,7 +65,7 @@ def test_roboflow_keypoints_leave_out_what_is_not_finite_and_keep_their_index():
 
 
 def test_ultralytics_boxes_are_corners_rounded():
-    rows = payload("ultralytics")(detections())
+    rows = payload("ultralytics")(detections())["predictions"]
     assert rows[0] == {
         "name": "bus", "class": 1, "confidence": 0.9, "box": {"x1": 10.25, "y1": 20.5, "x2": 110.75, "y2": 60.5},
     }  # fmt: skip
@@ -74,7 +74,7 @@ def test_ultralytics_boxes_are_corners_rounded():
 
 def test_ultralytics_keypoints_are_columns():
     points = [[[1.0000049, 2, 0.5], [3, math.nan, 1]]] * 2
-    rows = payload("ultralytics")(detections(points))
+    rows = payload("ultralytics")(detections(points))["predictions"]
     assert rows[0]["keypoints"] == {"x": [1.0, 3.0], "y": [2.0, None], "visible": [0.5, 1.0]}
 
 
@@ -86,7 +86,7 @@ def test_rows_are_plain_json_values(name):
 @pytest.mark.parametrize("name", payload_names())
 @pytest.mark.parametrize("keypoints", [0, 5])
 def test_no_objects_give_no_rows(name, keypoints):
-    assert payload(name)(Detections.none(LABELS, keypoints)) == []
+    assert payload(name)(Detections.none(LABELS, keypoints)) == {"predictions": []}
 
 
 @pytest.mark.parametrize("name", payload_names())
@@ -99,7 +99,7 @@ def test_an_empty_result_carries_all_keys(name):
 
 def test_the_record():
     parsed = json.loads(record.record_json(result(detections()), payload("roboflow")))
-    assert parsed.pop("predictions") == payload("roboflow")(detections())
+    assert parsed.pop("predictions") == payload("roboflow")(detections())["predictions"]
     assert parsed == {
         "stream": "cam", "epoch": 2, "seq": 5, "pts_s": 0.25, "time": "2023-11-14T22:13:20.250Z",
         "image": {"width": 640, "height": 480}, "model": "m", "run": {"runtime": "onnx", "threads": 1},
@@ -132,4 +132,4 @@ def test_third_parties_add_formats_and_cannot_replace_ours(monkeypatch):
     monkeypatch.setattr(payloads, "entry_points", theirs)
     assert payload_names() == ["count", "roboflow", "ultralytics"]
     assert payload("count")(detections()) == 2
-    assert payload("roboflow")(Detections.none(LABELS)) == []
+    assert payload("roboflow")(Detections.none(LABELS)) == {"predictions": []}

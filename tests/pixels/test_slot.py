@@ -9,7 +9,7 @@ import numpy.typing as npt
 import pytest
 
 from vidette.frame import Picture
-from vidette.pixels.letterbox import fit
+from vidette.pixels.letterbox import Letterbox, Region, fit
 from vidette.pixels.preprocess import Preprocess, slot_shape
 from vidette.pixels.slot import ArrayBuffer, SlotWriter
 
@@ -144,3 +144,32 @@ def test_scratch_of_one_writer_survives_changing_sizes() -> None:
         writer.write(Picture(as_frame(bgr, "yuv420p")), fit(*size, 96, 96, "stretch"), buffer, 0)
         expected = cv2.resize(bgr, (96, 96))[:, :, ::-1].transpose(2, 0, 1)
         np.testing.assert_allclose(buffer.slots[0] * 255, expected, atol=10)
+
+
+def write_into(picture: Picture, box: Letterbox, scaling: str) -> npt.NDArray[np.float64]:
+    buffer = ArrayBuffer(np.zeros(slot_shape(RGB, 1, box.shape), RGB.dtype))
+    SlotWriter(RGB, scaling).write(picture, box, buffer, 0)  # type: ignore[arg-type]
+    return buffer.slots[0].astype(np.float64) * 255
+
+
+@pytest.mark.parametrize("scaling", ["fast", "exact"])
+@pytest.mark.parametrize("rotation", [0, 90, 180, 270])
+@pytest.mark.parametrize("region", [(0, 0, 96, 64), (96, 64, 96, 64), (40, 20, 100, 80)])
+def test_a_region_is_written_as_the_picture_cut_out(scaling: str, rotation: int, region: Region) -> None:
+    stored = scene(192, 128) if rotation in (0, 180) else scene(128, 192)
+    whole = Picture(as_frame(stored, "yuv420p"), rotation)
+    left, top, width, height = region
+    cut = Picture(np.ascontiguousarray(whole.bgr()[top : top + height, left : left + width]))
+    got = write_into(whole, fit(192, 128, 64, 64, "letterbox", region), scaling)
+    expected = write_into(cut, fit(width, height, 64, 64, "letterbox"), "exact")
+    assert np.abs(got - expected).mean() < (0.01 if scaling == "exact" else 1.5)
+
+
+@pytest.mark.parametrize("scaling", ["fast", "exact"])
+@pytest.mark.parametrize("size", [(192, 128), (128, 192), (100, 100), (40, 90)])
+def test_crop_writes_the_middle_of_the_scaled_picture(scaling: str, size: tuple[int, int]) -> None:
+    picture = Picture(as_frame(scene(*size), "yuv420p"))
+    box = fit(*size, 64, 64, "crop")
+    scaled = cv2.resize(picture.bgr(), (box.scaled_width, box.scaled_height), interpolation=cv2.INTER_LINEAR)
+    middle = scaled[-box.top : 64 - box.top, -box.left : 64 - box.left, ::-1].transpose(2, 0, 1)
+    assert np.abs(write_into(picture, box, scaling) - middle).mean() < (0.01 if scaling == "exact" else 1.5)

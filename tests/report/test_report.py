@@ -13,9 +13,9 @@ import cv2
 import numpy as np
 import pytest
 
-from vidette.detections import Detections
 from vidette.errors import ConfigError, SinkError
 from vidette.frame import Picture
+from vidette.predictions.detections import Detections
 from vidette.report import ReportCollector, check_writable, write_report
 from vidette.report.collect import StreamSummary
 from vidette.report.timeline import MAX_BINS

@@ -5,9 +5,9 @@ from typing import Any
 
 import numpy as np
 
-from vidette.detections import Detections
 from vidette.errors import SinkError
 from vidette.frame import Picture
+from vidette.predictions.detections import Detections
 from vidette.result import Result, StageTimes
 from vidette.sink import RunFacts, Sink, StreamFacts
 

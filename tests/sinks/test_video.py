@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 
 from tests.sinks.results import detections, grey, result, run_of, write_until_error
-from vidette.detections import Detections
 from vidette.errors import ConfigError, SinkError
 from vidette.frame import Picture
+from vidette.predictions.detections import Detections
 from vidette_sinks.video import VideoSettings, VideoSink
 
 NOTHING = Detections.none(("person", "bus"))

@@ -1,18 +1,19 @@
-"""What a family is: how to recognise a model file, and how to turn its outputs into detections."""
+"""What a family is: how to recognise a model file, and how to turn its outputs into predictions."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
-from vidette.detections import Detections
 from vidette.pixels.letterbox import Letterbox
 from vidette.pixels.preprocess import Preprocess
+from vidette.predictions import Predictions
+from vidette.predictions.masks import Outline
 from vidette.signature import Signature
 
-Task = Literal["detection"]
+Task = Literal["detection", "keypoints", "segmentation", "oriented", "classification", "semantic"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +26,9 @@ class Thresholds:
     classes         class ids to keep, None for all
     max_detections  objects kept per picture, best first
     max_candidates  candidates that enter NMS, best first: bounds the worst case; what is cut is reported
+    masks           `accurate` at the resolution of the source picture, `fast` at that of the model's prototypes
+    outline         how masks become polygons
+    top_k           classes that a classifier answers with, best first
     """
 
     confidence: float = 0.25
@@ -33,6 +37,9 @@ class Thresholds:
     classes: tuple[int, ...] | None = None
     max_detections: int = 300
     max_candidates: int = 3000
+    masks: Literal["accurate", "fast"] = "accurate"
+    outline: Outline = field(default_factory=Outline)
+    top_k: int = 5
 
     def class_mask(self, count: int) -> npt.NDArray[np.bool_]:
         """(count,) bool: which classes may appear."""
@@ -44,14 +51,14 @@ class Thresholds:
 
 
 class Decoder(Protocol):
-    """Turns what a model returned for one picture into detections."""
+    """Turns what a model returned for one picture into predictions."""
 
-    def __call__(self, outputs: Sequence[npt.NDArray[Any]], letterbox: Letterbox, limits: Thresholds) -> Detections:
+    def __call__(self, outputs: Sequence[npt.NDArray[Any]], letterbox: Letterbox, limits: Thresholds) -> Predictions:
         """Decode one picture: `outputs` are this picture's rows of all outputs, without the batch dimension, in the
         order of the file, valid only during the call: what is returned must not share their memory.
 
-        Boxes come back in source pixels, clipped to the picture, best first. Raises DecodeError: `nan` when a score
-        is not a number, `shape` when a run returns something else than was declared.
+        Everything comes back in source pixels, boxes clipped to the picture, best first. Raises DecodeError: `nan` when
+        a score is not a number, `shape` when a run returns something else than was declared.
         """
         ...
 

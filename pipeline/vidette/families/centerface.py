@@ -10,11 +10,12 @@ from typing import Any
 
 import numpy.typing as npt
 
-from vidette.detections import Detections
 from vidette.families import reading
 from vidette.families.base import Recognised, Thresholds
 from vidette.kernels import heads
 from vidette.pixels.letterbox import Letterbox
+from vidette.predictions.detections import Detections
+from vidette.predictions.skeletons import FACE_5
 from vidette.signature import Signature
 
 STRIDE = 4
@@ -37,7 +38,7 @@ class Maps:
         candidates, points, state = heads.centres(heat, extent, offset, landmarks, limits.confidence, STRIDE)
         if limits.classes is not None and 0 not in limits.classes:
             candidates, points = candidates[:, :0].copy(), points[:0]
-        return reading.detections(candidates, state, letterbox, limits, self.labels, points)
+        return reading.detections(candidates, state, letterbox, limits, self.labels, points, skeleton=FACE_5)
 
 
 class CenterFace:

@@ -10,11 +10,11 @@ from typing import Any
 
 import numpy.typing as npt
 
-from vidette.detections import Detections
 from vidette.families import reading
 from vidette.families.base import Recognised, Thresholds
 from vidette.kernels import heads
 from vidette.pixels.letterbox import Letterbox
+from vidette.predictions.detections import Detections
 from vidette.signature import Signature
 
 
@@ -30,7 +30,7 @@ class Objects:
         if head.ndim != 2 or head.shape[1] != 6:
             raise reading.misshapen(outputs, "(M, 6)")
         allowed = limits.class_mask(max(len(self.labels), *(c + 1 for c in limits.classes or ()), 0))
-        candidates, state = heads.objects(heads.readable(head), allowed, limits.classes is None, limits.confidence)
+        candidates, _, state = heads.objects(heads.readable(head), allowed, limits.classes is None, limits.confidence)
         return reading.detections(candidates, state, letterbox, limits, self.labels, suppressed=True)
 
 

@@ -7,12 +7,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from vidette.detections import Detections
 from vidette.errors import DecodeError, ModelError
 from vidette.families.base import Thresholds
 from vidette.kernels import heads, nms
 from vidette.pixels.letterbox import Letterbox
 from vidette.pixels.preprocess import Preprocess
+from vidette.predictions.detections import Detections
+from vidette.predictions.skeletons import Skeleton
 from vidette.signature import Signature
 
 STRIDES = (8, 16, 32)
@@ -137,6 +138,7 @@ def detections(
     *,
     suppressed: bool = False,
     inverse: npt.NDArray[np.float64] | None = None,
+    skeleton: Skeleton | None = None,
 ) -> Detections:
     """Suppress (unless the graph has), map to the source picture and clip; `points` are (n, K, 2) input pixels.
 
@@ -163,4 +165,4 @@ def detections(
         keypoints = np.empty((len(chosen), points.shape[1], 3), np.float32)
         keypoints[..., :2] = letterbox.to_source(points[chosen])
         keypoints[..., 2] = confidence[:, None]
-    return Detections(xyxy, confidence, class_id, names, keypoints, cut)
+    return Detections(xyxy, confidence, class_id, names, keypoints, cut, skeleton)

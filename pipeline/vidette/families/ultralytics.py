@@ -11,11 +11,11 @@ from typing import Any
 
 import numpy.typing as npt
 
-from vidette.detections import Detections
 from vidette.families import reading
 from vidette.families.base import Recognised, Thresholds
 from vidette.kernels import heads
 from vidette.pixels.letterbox import Letterbox
+from vidette.predictions.detections import Detections
 from vidette.signature import Signature
 
 
@@ -31,7 +31,7 @@ class Columns:
         classes = len(self.labels) or head.shape[0] - 4
         if head.ndim != 2 or not head.shape[0] == 4 + classes > 4:
             raise reading.misshapen(outputs, f"({4 + classes}, N)")
-        candidates, state = heads.columns(heads.readable(head), limits.class_mask(classes), limits.confidence)
+        candidates, _, state = heads.columns(heads.readable(head), limits.class_mask(classes), limits.confidence)
         return reading.detections(candidates, state, letterbox, limits, self.labels)
 
 

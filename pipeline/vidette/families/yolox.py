@@ -11,11 +11,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from vidette.detections import Detections
 from vidette.families import reading
 from vidette.families.base import Recognised, Thresholds
 from vidette.kernels import heads
 from vidette.pixels.letterbox import Letterbox
+from vidette.predictions.detections import Detections
 from vidette.signature import Signature
 
 

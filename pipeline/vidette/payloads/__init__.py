@@ -1,24 +1,25 @@
 """Wire formats of predictions: the one place where arrays become dictionaries, for sinks and HTTP alike.
 
-A payload is a function from the predictions of one picture to a list of dictionaries of plain JSON values, one per
-object, in the order of the predictions. Third parties register theirs under the entry-point group `vidette.payloads`.
+A payload is a function from the predictions of one picture to the fields of an answer, a dictionary of plain JSON
+values in which `predictions` is always there: for objects a list with one dictionary each, in the order of the
+predictions. Third parties register theirs under the entry-point group `vidette.payloads`.
 """
 
 from collections.abc import Callable
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any, TypeAlias
 
-from vidette.detections import Detections
 from vidette.errors import ConfigError
+from vidette.predictions import Predictions
 
-Row: TypeAlias = dict[str, Any]
-Payload: TypeAlias = Callable[[Detections], list[Row]]
+Fields: TypeAlias = dict[str, Any]
+Payload: TypeAlias = Callable[[Predictions], Fields]
 
 GROUP = "vidette.payloads"
 DEFAULT = "roboflow"
 _BUILT_IN = {
-    "roboflow": "vidette.payloads.roboflow:rows",
-    "ultralytics": "vidette.payloads.ultralytics:rows",
+    "roboflow": "vidette.payloads.roboflow:answer",
+    "ultralytics": "vidette.payloads.ultralytics:answer",
 }
 
 

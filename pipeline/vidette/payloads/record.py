@@ -30,7 +30,7 @@ def record(result: Result, payload: Payload) -> dict[str, Any]:
         "image": {"width": result.width, "height": result.height},
         "model": result.model,
         "run": result.run,
-        "predictions": payload(result.predictions),
+        **payload(result.predictions),
     }
 
 

@@ -7,10 +7,12 @@ answers a request. Numbers are not rounded, and so are those of the server.
 from math import isfinite
 from typing import Any
 
-from vidette.detections import Detections, class_name
+from vidette.predictions import Predictions
+from vidette.predictions.detections import Detections
+from vidette.predictions.labels import class_name
 
 
-def rows(predictions: Detections) -> list[dict[str, Any]]:
+def objects(predictions: Detections) -> list[dict[str, Any]]:
     """One dictionary per object: x, y (centre), width, height, confidence, class, class_id.
 
     Models with keypoints add `keypoints`: x, y, confidence, class_id (index in the skeleton), class and class_name
@@ -18,7 +20,8 @@ def rows(predictions: Detections) -> list[dict[str, Any]]:
     the others keep their class_id.
     """
     labels = predictions.labels
-    objects = [
+    names = predictions.point_names
+    rows: list[dict[str, Any]] = [
         {
             "x": (x1 + x2) / 2,
             "y": (y1 + y2) / 2,
@@ -33,10 +36,16 @@ def rows(predictions: Detections) -> list[dict[str, Any]]:
         )
     ]
     if predictions.keypoints is not None:
-        for row, points in zip(objects, predictions.keypoints.tolist(), strict=True):
+        for row, points in zip(rows, predictions.keypoints.tolist(), strict=True):
             row["keypoints"] = [
-                {"x": x, "y": y, "confidence": seen, "class_id": i, "class": str(i), "class_name": str(i)}
-                for i, (x, y, seen) in enumerate(points)
+                {"x": x, "y": y, "confidence": seen, "class_id": i, "class": name, "class_name": name}
+                for i, (name, (x, y, seen)) in enumerate(zip(names, points, strict=True))
                 if isfinite(x) and isfinite(y) and isfinite(seen)
             ]
-    return objects
+    return rows
+
+
+def answer(predictions: Predictions) -> dict[str, Any]:
+    """The fields of an answer."""
+    assert isinstance(predictions, Detections)
+    return {"predictions": objects(predictions)}

@@ -9,7 +9,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from vidette.detections import Detections, class_name
+from vidette.predictions import Predictions
+from vidette.predictions.detections import Detections
+from vidette.predictions.labels import class_name
 
 
 def _rounded(array: npt.NDArray[np.float32]) -> Any:
@@ -18,14 +20,14 @@ def _rounded(array: npt.NDArray[np.float32]) -> Any:
     return np.round(array.astype(np.float64), 5).tolist()
 
 
-def rows(predictions: Detections) -> list[dict[str, Any]]:
+def objects(predictions: Detections) -> list[dict[str, Any]]:
     """One dictionary per object: name, class, confidence, box {x1, y1, x2, y2}.
 
     Models with keypoints add `keypoints`: lists x, y and visible (the confidence, 0..1), one entry per point of the
     skeleton; a number that is not finite is None, which JSON can carry.
     """
     labels = predictions.labels
-    objects: list[dict[str, Any]] = [
+    rows: list[dict[str, Any]] = [
         {
             "name": class_name(labels, class_id),
             "class": class_id,
@@ -37,7 +39,13 @@ def rows(predictions: Detections) -> list[dict[str, Any]]:
         )
     ]
     if predictions.keypoints is not None:
-        for row, columns in zip(objects, _rounded(predictions.keypoints.transpose(0, 2, 1)), strict=True):
+        for row, columns in zip(rows, _rounded(predictions.keypoints.transpose(0, 2, 1)), strict=True):
             x, y, visible = ([v if isfinite(v) else None for v in column] for column in columns)
             row["keypoints"] = {"x": x, "y": y, "visible": visible}
-    return objects
+    return rows
+
+
+def answer(predictions: Predictions) -> dict[str, Any]:
+    """The fields of an answer."""
+    assert isinstance(predictions, Detections)
+    return {"predictions": objects(predictions)}

@@ -7,18 +7,26 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-Resize = Literal["letterbox", "topleft", "stretch"]
+from vidette.geometry import Transform
+
+Resize = Literal["letterbox", "topleft", "stretch", "crop"]
 """`letterbox`: one gain, centred on padding (Ultralytics); `topleft`: one gain, padding right and below (YOLOX);
-`stretch`: each axis by its own gain, no padding (CenterFace, RT-DETR)."""
+`stretch`: each axis by its own gain, no padding (CenterFace, RT-DETR); `crop`: one gain, the middle of the picture
+fills the input, what stands over is left out (classifiers)."""
+
+Region = tuple[int, int, int, int]
+"""left, top, width, height of a part of a picture, in its pixels."""
 
 
 @dataclass(frozen=True, slots=True)
 class Letterbox:
     """Where a source picture lies in a model input; all sizes in pixels, corners at pixel edges.
 
-    The scaled picture covers columns left..left+scaled_width and rows top..top+scaled_height of an
-    input_width x input_height input. `inverse` holds (1/gain_x, 1/gain_y, left, top) for kernels: the way back is
-    `(x - left) / gain_x`, each axis by its own gain after rounding, as Ultralytics does since 8.4.
+    The scaled region (all of the picture, unless it is one tile of it) covers columns left..left+scaled_width and rows
+    top..top+scaled_height of an input_width x input_height input; with `crop` left or top are negative and it reaches
+    beyond the input. `inverse` holds (1/gain_x, 1/gain_y, left, top) for kernels: the way back is
+    `(x - left) / gain_x`, each axis by its own gain after rounding, as Ultralytics does since 8.4; a region's place in
+    the picture is part of its left and top.
     """
 
     width: int
@@ -29,13 +37,27 @@ class Letterbox:
     scaled_height: int
     left: int
     top: int
+    region: Region = (0, 0, 0, 0)
     inverse: npt.NDArray[np.float64] = field(init=False, compare=False, repr=False)
 
     def __post_init__(self) -> None:
-        inverse = np.array(
-            [self.width / self.scaled_width, self.height / self.scaled_height, self.left, self.top], np.float64
-        )
+        if not self.region[2]:
+            object.__setattr__(self, "region", (0, 0, self.width, self.height))
+        x, y, width, height = self.region
+        back_x, back_y = width / self.scaled_width, height / self.scaled_height
+        inverse = np.array([back_x, back_y, self.left - x / back_x, self.top - y / back_y], np.float64)
         object.__setattr__(self, "inverse", inverse)
+
+    @property
+    def whole(self) -> bool:
+        """Whether the region is the whole picture."""
+        return self.region == (0, 0, self.width, self.height)
+
+    @property
+    def back(self) -> Transform:
+        """Pixels of the model input -> pixels of the source picture."""
+        rx, ry, left, top = self.inverse
+        return Transform(np.array([[rx, 0, -left * rx], [0, ry, -top * ry]]), self.width, self.height)
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -55,21 +77,32 @@ class Letterbox:
         return placed
 
 
-def fit(width: int, height: int, input_width: int, input_height: int, resize: Resize) -> Letterbox:
-    """Place a width x height picture into a fixed input; small pictures grow.
+def fit(
+    width: int, height: int, input_width: int, input_height: int, resize: Resize, region: Region | None = None
+) -> Letterbox:
+    """Place a width x height picture, or a region of it, into a fixed input; small pictures grow.
 
-    Rounding as in Ultralytics' LetterBox: the odd pixel of padding goes right or below; YOLOX truncates sizes.
+    Rounding as in Ultralytics' LetterBox: the odd pixel of padding goes right or below; YOLOX truncates sizes. `crop`
+    rounds as torchvision's Resize and CenterCrop do.
     """
+    region = region or (0, 0, width, height)
+    wide, high = region[2:]
+    left = top = 0
     if resize == "stretch":
-        return Letterbox(width, height, input_width, input_height, input_width, input_height, 0, 0)
-    gain = min(input_height / height, input_width / width)
-    if resize == "topleft":
-        scaled = max(1, int(width * gain)), max(1, int(height * gain))
-        return Letterbox(width, height, input_width, input_height, *scaled, 0, 0)
-    scaled = max(1, round(width * gain)), max(1, round(height * gain))
-    left = round((input_width - scaled[0]) / 2 - 0.1)
-    top = round((input_height - scaled[1]) / 2 - 0.1)
-    return Letterbox(width, height, input_width, input_height, *scaled, left, top)
+        scaled = input_width, input_height
+    elif resize == "topleft":
+        gain = min(input_height / high, input_width / wide)
+        scaled = max(1, int(wide * gain)), max(1, int(high * gain))
+    elif resize == "crop":
+        gain = max(input_height / high, input_width / wide)
+        scaled = max(input_width, int(wide * gain)), max(input_height, int(high * gain))
+        left, top = -round((scaled[0] - input_width) / 2), -round((scaled[1] - input_height) / 2)
+    else:
+        gain = min(input_height / high, input_width / wide)
+        scaled = max(1, round(wide * gain)), max(1, round(high * gain))
+        left = round((input_width - scaled[0]) / 2 - 0.1)
+        top = round((input_height - scaled[1]) / 2 - 0.1)
+    return Letterbox(width, height, input_width, input_height, *scaled, left, top, region)
 
 
 def own_shape(width: int, height: int, size: int, stride: int) -> tuple[int, int]:

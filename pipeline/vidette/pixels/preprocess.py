@@ -9,6 +9,16 @@ from vidette.pixels.letterbox import Resize
 
 
 @dataclass(frozen=True, slots=True)
+class Extra:
+    """A second input that is the same for every picture of a shape: `row` for each of the batch, `size` (width, height)
+    of the model input."""
+
+    name: str
+    dtype: str
+    row: tuple[float, ...] | Literal["size"]
+
+
+@dataclass(frozen=True, slots=True)
 class Preprocess:
     """How pixels become input values: part of a model's identity. value = (pixel - mean) * scale, per channel.
 
@@ -29,6 +39,7 @@ class Preprocess:
     batch: int | None = None
     size: int = 640
     stride: int = 32
+    extras: tuple[Extra, ...] = ()
 
 
 def slot_shape(preprocess: Preprocess, batch: int, shape: tuple[int, int]) -> tuple[int, int, int, int]:

@@ -14,12 +14,41 @@ import numpy as np
 import numpy.typing as npt
 
 from vidette.frame import Bgr, Picture, rotate
+from vidette.geometry import Transform
 from vidette.kernels import convert, resize
 from vidette.pixels.letterbox import Letterbox
 from vidette.pixels.planes import LAYOUTS, PlaneLayout, colour_matrix, plane
 from vidette.pixels.preprocess import Preprocess
 
 Scaling = Literal["fast", "exact"]
+
+
+_PLANES = {"planar": ("y", "u", "v"), "interleaved": ("y", "uv"), "none": ("y",)}
+
+
+def _inside(scaled: npt.NDArray[Any], letterbox: Letterbox) -> npt.NDArray[Any]:
+    """What of a scaled picture lies in the model's input: with `crop` it reaches beyond."""
+    top, left = -min(letterbox.top, 0), -min(letterbox.left, 0)
+    if scaled.shape[0] <= letterbox.input_height and scaled.shape[1] <= letterbox.input_width:
+        return scaled
+    return scaled[top : top + letterbox.input_height, left : left + letterbox.input_width]
+
+
+def _stored(letterbox: Letterbox, width: int, height: int, rotation: int) -> tuple[float, float, float, float]:
+    """The letterbox's region as fractions left, top, right, bottom of a width x height frame before rotation."""
+    left, top, wide, high = letterbox.region
+    upright = Transform.turn(width, height, rotation)
+    box = upright.back(width, height).boxes(np.array([[left, top, left + wide, top + high]]))[0]
+    return box[0] / width, box[1] / height, box[2] / width, box[3] / height
+
+
+def _part(source: npt.NDArray[Any], part: tuple[float, float, float, float] | None) -> npt.NDArray[Any]:
+    """The part of a plane; chroma planes have fewer samples, so parts begin at even pixels."""
+    if part is None:
+        return source
+    height, width = source.shape[:2]
+    left, top, right, bottom = (round(p * side) for p, side in zip(part, (width, height) * 2, strict=True))
+    return source[top : max(bottom, top + 1), left : max(right, left + 1)]
 
 
 class Buffer(Protocol):
@@ -95,11 +124,15 @@ class SlotWriter:
 
     def _write_bgr(self, bgr: Bgr, letterbox: Letterbox, target: npt.NDArray[Any]) -> None:
         size = letterbox.scaled_width, letterbox.scaled_height
-        if (bgr.shape[1], bgr.shape[0]) != size:
+        left, top, width, height = letterbox.region
+        bgr = bgr[top : top + height, left : left + width]
+        if (width, height) != size:
             memory = self._memory("bgr", (size[1], size[0], 3), np.uint8)
             bgr = cv2.resize(bgr, size, dst=memory, interpolation=cv2.INTER_LINEAR)
+        bgr = np.ascontiguousarray(_inside(bgr, letterbox))
+        place = max(letterbox.top, 0), max(letterbox.left, 0)
         to_input = convert.bgr_to_planes if self._planar else convert.bgr_to_pixels
-        to_input(bgr, target, letterbox.top, letterbox.left, self._red, self._scale, self._store_bias)
+        to_input(bgr, target, *place, self._red, self._scale, self._store_bias)
 
     def _write_planes(
         self, frame: Any, rotation: int, layout: PlaneLayout, letterbox: Letterbox, target: npt.NDArray[Any]
@@ -107,22 +140,24 @@ class SlotWriter:
         size = letterbox.scaled_width, letterbox.scaled_height
         if rotation in (90, 270):
             size = size[1], size[0]
-        luma = self._scaled(plane(frame, 0, layout), size, "y", rotation)
+        part = None if letterbox.whole else _stored(letterbox, frame.width, frame.height, rotation)
+        luma, *chroma = (
+            _inside(rotate(self._scaled(_part(plane(frame, i, layout), part), size, name), rotation), letterbox)
+            for i, name in enumerate(_PLANES[layout.chroma])
+        )
         if layout.chroma == "planar":
-            cb = self._scaled(plane(frame, 1, layout), size, "u", rotation)
-            cr = self._scaled(plane(frame, 2, layout), size, "v", rotation)
+            cb, cr = chroma
         elif layout.chroma == "interleaved":
-            both = self._scaled(plane(frame, 1, layout), size, "uv", rotation)
-            cb, cr = both[:, :, 0], both[:, :, 1]
+            cb, cr = chroma[0][:, :, 0], chroma[0][:, :, 1]
         else:
             cb = cr = self._memory("none", luma.shape, np.uint8, fill=128)
         to_input = convert.yuv_to_planes if self._planar else convert.yuv_to_pixels
-        matrix, place = colour_matrix(frame, layout), (letterbox.top, letterbox.left)
+        matrix, place = colour_matrix(frame, layout), (max(letterbox.top, 0), max(letterbox.left, 0))
         values = self._scale, self._store_bias
         cut = layout.subsampled and frame.width % 2 == 0  # most odd widths take its precise converter
         to_input(luma, cb, cr, target, *place, self._red, matrix, *values, cut)
 
-    def _scaled(self, source: npt.NDArray[Any], size: tuple[int, int], name: str, rotation: int) -> npt.NDArray[Any]:
+    def _scaled(self, source: npt.NDArray[Any], size: tuple[int, int], name: str) -> npt.NDArray[Any]:
         if (source.shape[1], source.shape[0]) != size:
             memory = self._memory(name, (size[1], size[0], *source.shape[2:]), source.dtype)
             if source.shape == (3 * size[1], 3 * size[0]):
@@ -130,7 +165,7 @@ class SlotWriter:
             else:
                 cv2.resize(source, size, dst=memory, interpolation=cv2.INTER_LINEAR)
             source = memory
-        return rotate(source, rotation)
+        return source
 
     def _memory(self, name: str, shape: tuple[int, ...], dtype: Any, fill: int | None = None) -> npt.NDArray[Any]:
         """Scratch of this writer by name and shape; a stream that changes size replaces it."""

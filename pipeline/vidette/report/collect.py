@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import pairwise
 from typing import ClassVar
 
@@ -10,9 +10,10 @@ import cv2
 import numpy as np
 from pydantic import BaseModel, ConfigDict
 
-from vidette.detections import Detections
 from vidette.errors import ConfigError
 from vidette.frame import Bgr
+from vidette.geometry import Transform
+from vidette.predictions import Predictions
 from vidette.report.timeline import Timeline
 from vidette.result import Result
 from vidette.sink import Delivery, RunFacts
@@ -153,7 +154,7 @@ class ReportCollector:
         """Nothing is open: the page is written when the ledger is closed."""
 
 
-def thumbnail(bgr: Bgr, found: Detections) -> bytes:
+def thumbnail(bgr: Bgr, found: Predictions) -> bytes:
     """A JPEG of the picture, at most 480 pixels on its longer side, with what was found drawn at that size."""
     from vidette.drawing import annotate
 
@@ -162,7 +163,6 @@ def thumbnail(bgr: Bgr, found: Detections) -> bytes:
     if scale < 1:
         size = (max(1, round(width * scale)), max(1, round(height * scale)))
         bgr = cv2.resize(bgr, size, interpolation=cv2.INTER_AREA)
-        points = None if found.keypoints is None else found.keypoints * np.array([scale, scale, 1], np.float32)
-        found = replace(found, xyxy=found.xyxy * np.float32(scale), keypoints=points)
+        found = found.transformed(Transform.scale(width, height, *size))
     _, jpeg = cv2.imencode(".jpg", annotate(bgr, found), [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY])
     return bytes(jpeg)

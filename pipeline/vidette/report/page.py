@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from vidette.detections import class_name
+from vidette.predictions.labels import class_name
 from vidette.report.charts import Series, confidence_histogram, objects_over_time, position, safe, stage_bars
 from vidette.report.collect import BestFrame, ReportCollector, StreamSummary
 from vidette.report.style import CSS

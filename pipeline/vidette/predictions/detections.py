@@ -1,0 +1,108 @@
+"""Objects that a model found in one picture, as arrays."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from vidette.geometry import Transform
+from vidette.predictions.labels import class_name
+from vidette.predictions.masks import Masks, Outline
+from vidette.predictions.skeletons import Skeleton, numbered
+
+if TYPE_CHECKING:
+    import supervision as sv
+
+F32 = npt.NDArray[np.float32]
+I32 = npt.NDArray[np.int32]
+
+
+@dataclass(slots=True, frozen=True, eq=False)
+class Detections:
+    """Objects of one picture, best first; all arrays share their first axis N and belong to this object.
+
+    It carries all geometry, and `transformed` moves all of it, so that channels cannot drift apart.
+
+    xyxy        (N, 4) float32, left top right bottom, pixels of the upright source picture, clipped to it
+    confidence  (N,) float32, 0..1
+    class_id    (N,) int32, index into `labels`
+    labels      names of all classes of the model
+    keypoints   (N, K, 3) float32: x, y in source pixels (not clipped) and confidence 0..1; None where it has none
+    cut         candidates above the threshold that were left out before NMS because there were too many
+    skeleton    what the keypoints are called; None without keypoints
+    corners     (N, 4, 2) float32, the corners of oriented boxes in order around them, not clipped: the first two span
+                the width, the second and third the height; None where boxes are upright. `xyxy` encloses them
+    masks       which pixels belong to each object; None where the model has no masks
+    """
+
+    xyxy: F32
+    confidence: F32
+    class_id: I32
+    labels: Sequence[str]
+    keypoints: F32 | None = None
+    cut: int = 0
+    skeleton: Skeleton | None = None
+    corners: F32 | None = None
+    masks: Masks | None = None
+
+    def __len__(self) -> int:
+        return len(self.confidence)
+
+    def label(self, index: int) -> str:
+        """The name of object `index`'s class; its number as text where the model names too few."""
+        return class_name(self.labels, int(self.class_id[index]))
+
+    @property
+    def point_names(self) -> Sequence[str]:
+        """Names of the K keypoints; their numbers where nobody has named them."""
+        count = 0 if self.keypoints is None else self.keypoints.shape[1]
+        return self.skeleton.points if self.skeleton else numbered(count).points
+
+    def transformed(self, transform: Transform) -> "Detections":
+        """The same objects in pixels of another picture, nothing clipped."""
+        keypoints = self.keypoints
+        if keypoints is not None:
+            keypoints = np.concatenate([transform.points(keypoints[..., :2]), keypoints[..., 2:]], axis=2)
+        return replace(
+            self,
+            xyxy=transform.boxes(self.xyxy),
+            keypoints=keypoints,
+            corners=None if self.corners is None else transform.points(self.corners),
+            masks=None if self.masks is None else self.masks.transformed(transform),
+        )
+
+    def to_supervision(self) -> "sv.Detections":
+        """The same as a `supervision.Detections`, names under `data["class_name"]`."""
+        import supervision as sv  # 1 s and 100 MB: only for those who ask
+
+        return sv.Detections(
+            xyxy=self.xyxy.copy(),
+            confidence=self.confidence.copy(),
+            class_id=self.class_id.astype(int),
+            data={"class_name": np.array([self.label(i) for i in range(len(self))], dtype=str)},
+        )
+
+    @classmethod
+    def none(
+        cls,
+        labels: Sequence[str],
+        keypoints: int = 0,
+        *,
+        skeleton: Skeleton | None = None,
+        oriented: bool = False,
+        masks: Outline | None = None,
+    ) -> "Detections":
+        """No objects, with the same fields as if there were some."""
+        count = len(skeleton.points) if skeleton else keypoints
+        return cls(
+            np.empty((0, 4), np.float32),
+            np.empty(0, np.float32),
+            np.empty(0, np.int32),
+            labels,
+            keypoints=np.empty((0, count, 3), np.float32) if count else None,
+            skeleton=(skeleton or numbered(count)) if count else None,
+            corners=np.empty((0, 4, 2), np.float32) if oriented else None,
+            masks=None if masks is None else Masks.none(masks),
+        )

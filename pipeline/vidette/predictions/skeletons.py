@@ -1,0 +1,42 @@
+"""What keypoints are called and which of them are joined by bones."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Skeleton:
+    """Names of the points in the order of the model, and pairs of point numbers to draw as lines."""
+
+    name: str
+    points: tuple[str, ...]
+    bones: tuple[tuple[int, int], ...] = ()
+
+
+COCO_17 = Skeleton(
+    "coco-17",
+    (
+        *("nose", "left_eye", "right_eye", "left_ear", "right_ear"),
+        *("left_shoulder", "right_shoulder", "left_elbow", "right_elbow", "left_wrist", "right_wrist"),
+        *("left_hip", "right_hip", "left_knee", "right_knee", "left_ankle", "right_ankle"),
+    ),
+    (
+        *((15, 13), (13, 11), (16, 14), (14, 12), (11, 12), (5, 11), (6, 12), (5, 6), (5, 7), (6, 8)),
+        *((7, 9), (8, 10), (1, 2), (0, 1), (0, 2), (1, 3), (2, 4), (3, 5), (4, 6)),
+    ),
+)
+"""People, https://cocodataset.org/#keypoints-2020."""
+
+FACE_5 = Skeleton("face-5", ("left_eye", "right_eye", "nose", "left_mouth", "right_mouth"))
+"""Faces as CenterFace, SCRFD and YuNet mark them; left and right as the viewer sees them."""
+
+SKELETONS = {skeleton.name: skeleton for skeleton in (COCO_17, FACE_5)}
+
+
+def numbered(count: int) -> Skeleton:
+    """Points that nobody has named."""
+    return Skeleton(f"points-{count}", tuple(str(i) for i in range(count)))
+
+
+def by_count(count: int) -> Skeleton:
+    """The skeleton that models with so many points usually mean."""
+    return next((known for known in SKELETONS.values() if len(known.points) == count), None) or numbered(count)
