@@ -51,6 +51,22 @@ def _part(source: npt.NDArray[Any], part: tuple[float, float, float, float] | No
     return source[top : max(bottom, top + 1), left : max(right, left + 1)]
 
 
+def _bilinear(source: npt.NDArray[Any], out: npt.NDArray[Any]) -> None:
+    """Scale a plane, by the cheaper way where there is one."""
+    height, width = out.shape[:2]
+    if source.shape == (3 * height, 3 * width):
+        resize.to_a_third(source, out)
+    elif (
+        out.dtype == np.uint8
+        and out.ndim == 2
+        and source.shape == (height // 2 * 3, width // 2 * 3)
+        and not (height % 2 or width % 2)
+    ):
+        resize.to_two_thirds(source, out)
+    else:
+        cv2.resize(source, (width, height), dst=out, interpolation=cv2.INTER_LINEAR)
+
+
 class Buffer(Protocol):
     """Input memory of one batch, owned by one caller and reused; nothing of it may escape."""
 
@@ -111,7 +127,9 @@ class SlotWriter:
         grey, matrix = np.zeros((2, 2), np.uint8), np.ones(7, np.float32)
         to_yuv = convert.yuv_to_planes if self._planar else convert.yuv_to_pixels
         strided = np.zeros((2, 4), np.uint8)[:, :2]
-        resize.to_a_third(np.zeros((6, 6), np.uint8), grey)
+        for side, scale in ((6, resize.to_a_third), (3, resize.to_two_thirds)):
+            scale(np.zeros((side, side), np.uint8), grey)
+            scale(np.zeros((side, side + 1), np.uint8)[:, :side], grey)
         for luma, chroma in ((grey, grey), (strided, grey), (strided, strided), (grey, strided)):
             to_yuv(luma, chroma, chroma, target, 0, 0, self._red, matrix, self._scale, self._store_bias, True)
         self._write_bgr(np.zeros((2, 2, 3), np.uint8), Letterbox(2, 2, 2, 2, 2, 2, 0, 0), target)
@@ -160,10 +178,7 @@ class SlotWriter:
     def _scaled(self, source: npt.NDArray[Any], size: tuple[int, int], name: str) -> npt.NDArray[Any]:
         if (source.shape[1], source.shape[0]) != size:
             memory = self._memory(name, (size[1], size[0], *source.shape[2:]), source.dtype)
-            if source.shape == (3 * size[1], 3 * size[0]):
-                resize.to_a_third(source, memory)
-            else:
-                cv2.resize(source, size, dst=memory, interpolation=cv2.INTER_LINEAR)
+            _bilinear(source, memory)
             source = memory
         return source
 
