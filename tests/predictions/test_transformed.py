@@ -87,6 +87,18 @@ def test_nothing_has_the_same_channels():
     assert (moved.xyxy.shape, moved.keypoints.shape, moved.corners.shape) == ((0, 4), (0, 17, 3), (0, 4, 2))
 
 
+def test_parts_join_and_places_are_taken_in_every_channel():
+    found = objects()
+    both = Detections.joined([found, found.transformed(STEPS["scale"])])
+    assert len(both) == 4
+    again = both.take(np.array([1, 0]))
+    for channel in ("xyxy", "confidence", "class_id", "keypoints", "corners"):
+        np.testing.assert_array_equal(getattr(again, channel), getattr(found, channel)[::-1])
+    np.testing.assert_array_equal(again.masks.crop(0), found.masks.crop(1))
+    np.testing.assert_array_equal(both.masks.crop(3), found.masks.crop(1))
+    assert len(Detections.joined([Detections.none(("a",)), Detections.none(("a",))])) == 0
+
+
 def test_skeletons_by_count():
     assert by_count(17) is COCO_17
     assert by_count(4).points == ("0", "1", "2", "3")

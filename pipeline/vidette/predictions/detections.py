@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -71,6 +71,34 @@ class Detections:
             keypoints=keypoints,
             corners=None if self.corners is None else transform.points(self.corners),
             masks=None if self.masks is None else self.masks.transformed(transform),
+        )
+
+    def take(self, indices: npt.NDArray[np.integer]) -> "Detections":
+        """The objects at these places, in this order."""
+        return replace(
+            self,
+            xyxy=self.xyxy[indices],
+            confidence=self.confidence[indices],
+            class_id=self.class_id[indices],
+            keypoints=None if self.keypoints is None else self.keypoints[indices],
+            corners=None if self.corners is None else self.corners[indices],
+            masks=None if self.masks is None else self.masks.take(indices),
+        )
+
+    @staticmethod
+    def joined(parts: Sequence["Detections"]) -> "Detections":
+        """All objects of several parts of one picture, part after part; all must have the same channels."""
+
+        def all_of(channel: str) -> npt.NDArray[Any] | None:
+            arrays = [getattr(part, channel) for part in parts]
+            return None if arrays[0] is None else np.concatenate(arrays)
+
+        masks = [part.masks for part in parts if part.masks is not None]
+        return replace(
+            parts[0],
+            **{name: all_of(name) for name in ("xyxy", "confidence", "class_id", "keypoints", "corners")},
+            cut=sum(part.cut for part in parts),
+            masks=Masks.joined(masks) if masks else None,
         )
 
     def to_supervision(self) -> "sv.Detections":

@@ -1,5 +1,6 @@
 """Which pixels belong to each object: small binary pictures, and where they lie."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -64,6 +65,16 @@ class Masks:
         ends = np.cumsum(sizes.astype(np.int64).prod(axis=1))
         bits = np.concatenate([crop.reshape(-1) for crop in crops]) if crops else np.empty(0, np.uint8)
         return cls(bits, ends - sizes.astype(np.int64).prod(axis=1), sizes, extents, outline)
+
+    def take(self, indices: npt.NDArray[np.integer]) -> "Masks":
+        """The masks at these places, in this order."""
+        return Masks.of([self.crop(int(index)) for index in indices], self.extents[indices], self.outline)
+
+    @staticmethod
+    def joined(parts: Sequence["Masks"]) -> "Masks":
+        """All masks of several parts of one picture, part after part."""
+        crops = [part.crop(index) for part in parts for index in range(len(part))]
+        return Masks.of(crops, np.concatenate([part.extents for part in parts]), parts[0].outline)
 
     @classmethod
     def none(cls, outline: Outline | None = None) -> "Masks":
