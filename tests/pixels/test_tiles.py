@@ -1,5 +1,7 @@
 """Tiles cover the picture, overlap as asked, and begin where chroma samples do."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -31,7 +33,7 @@ def test_tiles_of_a_size_overlap_at_least_as_asked(width, height, overlap):
     columns = sorted({tile[0] for tile in found})
     assert columns[0] == 0
     assert columns[-1] + found[0][2] == width
-    for left, right in zip(columns, columns[1:], strict=False):
+    for left, right in pairwise(columns):
         assert left + 640 - right >= 640 * overlap - 2
         assert right % 2 == 0 or right == columns[-1]
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -89,16 +89,19 @@ class Detections:
     def joined(parts: Sequence["Detections"]) -> "Detections":
         """All objects of several parts of one picture, part after part; all must have the same channels."""
 
-        def all_of(channel: str) -> npt.NDArray[Any] | None:
-            arrays = [getattr(part, channel) for part in parts]
-            return None if arrays[0] is None else np.concatenate(arrays)
-
+        first = parts[0]
+        keypoints = [part.keypoints for part in parts if part.keypoints is not None]
+        corners = [part.corners for part in parts if part.corners is not None]
         masks = [part.masks for part in parts if part.masks is not None]
         return replace(
-            parts[0],
-            **{name: all_of(name) for name in ("xyxy", "confidence", "class_id", "keypoints", "corners")},
-            cut=sum(part.cut for part in parts),
+            first,
+            xyxy=np.concatenate([part.xyxy for part in parts]),
+            confidence=np.concatenate([part.confidence for part in parts]),
+            class_id=np.concatenate([part.class_id for part in parts]),
+            keypoints=np.concatenate(keypoints) if keypoints else None,
+            corners=np.concatenate(corners) if corners else None,
             masks=Masks.joined(masks) if masks else None,
+            cut=sum(part.cut for part in parts),
         )
 
     def to_supervision(self) -> "sv.Detections":
