@@ -180,3 +180,19 @@ def test_weights_in_a_missing_second_file(tmp_path):
     read_signature(path)
     (tmp_path / "m.onnx.data").unlink()
     assert "m.onnx.data" in error_of(path)
+
+
+def test_outputs_say_which_operator_they_come_out_of(tmp_path):
+    shape = [1, 3, 4, 4]
+    nodes = [
+        helper.make_node("Softmax", ["images"], ["scores"], axis=1),
+        helper.make_node("Transpose", ["scores"], ["turned"]),
+        helper.make_node("Identity", ["turned"], ["a"]),
+        helper.make_node("Split", ["images"], ["x", "b"], axis=2),
+        helper.make_node("Identity", ["c"], ["c"]),  # goes round in circles
+    ]
+    values = [helper.make_tensor_value_info(name, TensorProto.FLOAT, shape) for name in ("images", "a", "b", "c")]
+    graph = helper.make_graph(nodes, "ends", [values[0]], [*values[1:], values[0]])
+    signature = read_signature(save(helper.make_model(graph), tmp_path / "ends.onnx"))
+    assert [output.op for output in signature.outputs] == ["Softmax", "Split", "Identity", ""]
+    assert signature.inputs[0].op == ""

@@ -72,7 +72,9 @@ class Model:
         if box is None:
             with self._lock:
                 size = input_size(self.preprocess, self.request.input, width, height)
-                box = self._boxes.setdefault((width, height), fit(width, height, *size, self.preprocess.resize))
+                how = self.preprocess
+                box = fit(width, height, *size, how.resize, margin=how.margin)
+                box = self._boxes.setdefault((width, height), box)
         return box
 
     def warm(self) -> None:
@@ -108,8 +110,10 @@ class Model:
 
 
 def input_size(preprocess: Preprocess, wanted: tuple[int, int] | None, width: int, height: int) -> tuple[int, int]:
-    """(width, height) of the input for a picture: fixed by the file, else asked for, else the picture's own shape."""
-    own = own_shape(width, height, preprocess.size, preprocess.stride)
+    """(width, height) of the input for a picture: fixed by the file, else asked for, else the picture's own shape;
+    a square where pictures are cropped."""
+    cropped = preprocess.resize == "crop"
+    own = (preprocess.size,) * 2 if cropped else own_shape(width, height, preprocess.size, preprocess.stride)
     want = wanted or own
     return preprocess.width or want[0], preprocess.height or want[1]
 

@@ -10,6 +10,7 @@ https://protobuf.dev/programming-guides/encoding/ (varints, tags, wire types).
 
 import mmap
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TypeAlias
 
@@ -92,9 +93,12 @@ def _signature(path: Path, data: _Data) -> Signature:
     outputs: list[Tensor] = []
     weights: set[str] = set()
     ops: set[str] = set()
+    sources: dict[str, tuple[str, str]] = {}  # tensor -> the operator it comes out of, that one's first input
     for number, start, end, _ in _fields(data, graph):
-        if number == 1:  # node: NodeProto.op_type = 4
-            ops.add(_text(data, _message(data, (start, end)).get(4)))
+        if number == 1:  # node
+            op, first, results = _node(data, (start, end))
+            ops.add(op)
+            sources.update((result, (op, first)) for result in results)
         elif number == 5:  # initializer: TensorProto{name = 8, external_data = 13}
             fields = _message(data, (start, end))
             weights.add(_text(data, fields.get(8)))
@@ -108,12 +112,39 @@ def _signature(path: Path, data: _Data) -> Signature:
     # Files of IR version 3 and before list their weights as inputs too.
     return Signature(
         inputs=tuple(tensor for tensor in inputs if tensor.name not in weights),
-        outputs=tuple(outputs),
+        outputs=tuple(replace(output, op=_last(output.name, sources)) for output in outputs),
         metadata=metadata,
         sidecar=load_sidecar(path),
         ops=frozenset(ops),
         opset=opset,
     )
+
+
+_LAYOUT_OPS = frozenset({"Cast", "Flatten", "Identity", "Reshape", "Squeeze", "Transpose", "Unsqueeze"})
+
+
+def _node(data: _Data, span: _Span) -> tuple[str, str, list[str]]:
+    """NodeProto{input = 1, output = 2, op_type = 4} -> operator, first input, outputs."""
+    op = first = ""
+    results: list[str] = []
+    for number, start, end, _ in _fields(data, span):
+        if number == 1 and not first:
+            first = _text(data, (start, end))
+        elif number == 2:
+            results.append(_text(data, (start, end)))
+        elif number == 4:
+            op = _text(data, (start, end))
+    return op, first, results
+
+
+def _last(name: str, sources: Mapping[str, tuple[str, str]]) -> str:
+    """The operator that a tensor comes out of, those that only lay its numbers out otherwise left out."""
+    op = ""
+    for _ in sources:  # a damaged file could go round in circles
+        op, name = sources.get(name, ("", ""))
+        if op not in _LAYOUT_OPS:
+            break
+    return op
 
 
 def _check_external(path: Path, data: _Data, tensor: _Span) -> None:

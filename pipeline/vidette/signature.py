@@ -7,11 +7,16 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class Tensor:
-    """A declared input or output: None is a dimension the file leaves open. Declarations can lie."""
+    """A declared input or output: None is a dimension the file leaves open. Declarations can lie.
+
+    `op` is the operator that an output comes out of (`Softmax`), beneath those that only lay numbers out otherwise;
+    empty for inputs.
+    """
 
     name: str
     shape: tuple[int | None, ...]
     dtype: str  # numpy name: float32, float16, uint8, int32, int64 ...
+    op: str = field(default="", compare=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -45,7 +45,23 @@ def test_stretch_uses_one_gain_per_axis() -> None:
     np.testing.assert_allclose(box.to_source(np.array([[512, 512]])), [[600, 400]])
 
 
-@given(SIDES, SIDES, st.sampled_from(["letterbox", "topleft", "stretch"]), st.integers(0, 2**32 - 1))
+@pytest.mark.parametrize(
+    ("size", "resize", "margin", "expected"),
+    [
+        ((810, 1080), "crop", 1.0, (224, 298, 0, -37)),  # torchvision: Resize(224), CenterCrop(224)
+        ((600, 400), "crop", 1.0, (336, 224, -56, 0)),
+        ((600, 400), "crop", 0.875, (384, 256, -80, -16)),  # Resize(256), CenterCrop(224)
+        ((100, 1000), "crop", 0.875, (256, 2560, -16, -1168)),
+        ((224, 224), "crop", 1.0, (224, 224, 0, 0)),
+        ((600, 400), "stretch", 0.875, (256, 256, -16, -16)),
+    ],
+)
+def test_classifiers_see_the_middle_of_the_scaled_picture(size, resize, margin, expected):
+    box = fit(*size, 224, 224, resize, margin=margin)
+    assert (box.scaled_width, box.scaled_height, box.left, box.top) == expected
+
+
+@given(SIDES, SIDES, st.sampled_from(["letterbox", "topleft", "stretch", "crop"]), st.integers(0, 2**32 - 1))
 def test_there_and_back_is_the_identity(width: int, height: int, resize: str, seed: int) -> None:
     box = fit(width, height, 640, 384, resize)  # type: ignore[arg-type]
     points = np.random.default_rng(seed).random((20, 2)) * (width, height)

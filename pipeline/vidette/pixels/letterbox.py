@@ -78,25 +78,30 @@ class Letterbox:
 
 
 def fit(
-    width: int, height: int, input_width: int, input_height: int, resize: Resize, region: Region | None = None
+    width: int,
+    height: int,
+    input_width: int,
+    input_height: int,
+    resize: Resize,
+    region: Region | None = None,
+    margin: float = 1.0,
 ) -> Letterbox:
     """Place a width x height picture, or a region of it, into a fixed input; small pictures grow.
 
     Rounding as in Ultralytics' LetterBox: the odd pixel of padding goes right or below; YOLOX truncates sizes. `crop`
-    rounds as torchvision's Resize and CenterCrop do.
+    rounds as torchvision's Resize and CenterCrop do. `margin` as in `Preprocess`.
     """
     region = region or (0, 0, width, height)
     wide, high = region[2:]
     left = top = 0
-    if resize == "stretch":
-        scaled = input_width, input_height
+    if resize in ("stretch", "crop"):
+        scaled = round(input_width / margin), round(input_height / margin)
+        if resize == "crop":
+            scaled = max(scaled[0], scaled[1] * wide // high), max(scaled[1], scaled[0] * high // wide)
+        left, top = -round((scaled[0] - input_width) / 2), -round((scaled[1] - input_height) / 2)
     elif resize == "topleft":
         gain = min(input_height / high, input_width / wide)
         scaled = max(1, int(wide * gain)), max(1, int(high * gain))
-    elif resize == "crop":
-        gain = max(input_height / high, input_width / wide)
-        scaled = max(input_width, int(wide * gain)), max(input_height, int(high * gain))
-        left, top = -round((scaled[0] - input_width) / 2), -round((scaled[1] - input_height) / 2)
     else:
         gain = min(input_height / high, input_width / wide)
         scaled = max(1, round(wide * gain)), max(1, round(high * gain))

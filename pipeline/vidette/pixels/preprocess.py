@@ -24,7 +24,8 @@ class Preprocess:
 
     `size` is the longer side that a model with open height and width runs at, `stride` what its sides must divide by;
     `width`/`height` are fixed by the file, or None where it takes any. `batch` is the fixed batch, None where any.
-    mean and scale are in the order of `colour`.
+    mean and scale are in the order of `colour`. `margin` is the part of a scaled picture's sides that the input shows,
+    the middle, with `crop` and `stretch`: 0.875 for the classifiers that scale to 256 and cut out 224.
     """
 
     layout: Literal["nchw", "nhwc"] = "nchw"
@@ -34,6 +35,7 @@ class Preprocess:
     scale: tuple[float, float, float] = (1 / 255, 1 / 255, 1 / 255)
     pad: int = 114
     resize: Resize = "letterbox"
+    margin: float = 1.0
     width: int | None = None
     height: int | None = None
     batch: int | None = None
