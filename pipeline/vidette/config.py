@@ -13,6 +13,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 from vidette import catalogue
 from vidette.errors import ConfigError
 from vidette.job import Job, ModelRequest, SinkRequest, StreamRequest
+from vidette.pixels.tiles import Tiles
 from vidette.predictions.masks import Outline
 from vidette.runtimes import names as runtime_names
 from vidette.sink import sink_type
@@ -20,12 +21,21 @@ from vidette.sources import default_mode, expand, unique_ids
 from vidette.units import Duration
 
 INPUT = re.compile(r"(\d+)x(\d+)")
+_SMALLEST_TILE = 32
 
 
 def _input(value: Any) -> Any:
     if value == "auto" or (isinstance(value, str) and INPUT.fullmatch(value)):
         return value
     raise ValueError(f"{value!r} is not an input size; write auto, or WIDTHxHEIGHT like 640x640")
+
+
+def _tiles(value: Any) -> Any:
+    size = INPUT.fullmatch(value) if isinstance(value, str) else None
+    sides = (int(size[1]), int(size[2])) if size else (0, 0)
+    if min(sides) >= _SMALLEST_TILE or (0 < max(sides) < _SMALLEST_TILE and min(sides)):
+        return value
+    raise ValueError(f"{value!r} is not a way to cut; write COLUMNSxROWS like 2x2, or pixels like 640x640")
 
 
 def _device(value: Any) -> Any:
@@ -82,6 +92,13 @@ class ModelConfig(_Closed):
     polygon_tolerance: float = Field(1.0, ge=0, description="pixels by which polygons of masks may be simplified")
     polygon_parts: Literal["all", "largest"] = Field("all", description="polygons of all parts of an object, or one")
     top_k: int | None = Field(None, ge=1, description="classes that a classifier answers with; default 5")
+    tiles: Annotated[str, BeforeValidator(_tiles)] | None = Field(
+        None,
+        description="cut large pictures so that small objects are seen: a grid such as 2x2, or the size of a tile such "
+        "as 640x640 (numbers from 32 are pixels)",
+    )
+    tile_overlap: float = Field(0.2, ge=0, le=0.8, description="the part of a tile that its neighbour shows too")
+    tile_whole: bool = Field(True, description="look at the whole picture besides, for objects larger than a tile")
     options: dict[str, Any] = Field(default_factory=dict, description="passed to the runtime as they are")
 
     def request(self, id: str, base: Path) -> ModelRequest:
@@ -106,8 +123,15 @@ class ModelConfig(_Closed):
             masks=self.masks,
             outline=Outline(self.polygon_tolerance, self.polygon_parts),
             top_k=self.top_k,
+            tiles=self._cut(),
             options=self.options,
         )
+
+    def _cut(self) -> Tiles | None:
+        if self.tiles is None:
+            return None
+        across, down = map(int, self.tiles.split("x"))
+        return Tiles(across, down, max(across, down) < _SMALLEST_TILE, self.tile_overlap, self.tile_whole)
 
 
 class StreamConfig(_Closed):

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from vidette.pixels.slot import Scaling
+from vidette.pixels.tiles import Tiles
 from vidette.predictions.masks import Outline
 from vidette.sink import Sink
 from vidette.sources.base import Mode
@@ -37,6 +38,7 @@ class ModelRequest:
     masks: Literal["accurate", "fast"] | None = None
     outline: Outline | None = None
     top_k: int | None = None
+    tiles: Tiles | None = None
     options: dict[str, Any] = field(default_factory=dict)
 
 

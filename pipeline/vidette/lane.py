@@ -9,23 +9,21 @@ batches get.
 import logging
 import threading
 import time
+from collections import deque
 from collections.abc import Callable
 
-from vidette.batching import Batcher, Feed
+from vidette.batching import Batcher
+from vidette.entry import Desk, Entry, Item
 from vidette.errors import DecodeError, VidetteError
 from vidette.exit import Exit, Failure
-from vidette.frame import Frame
 from vidette.models import Model
-from vidette.pixels.letterbox import Letterbox
 from vidette.pixels.slot import Buffer, SlotWriter
+from vidette.predictions.detections import Detections
 from vidette.result import Result, StageTimes
 from vidette.ring import Policy
 from vidette.runtimes.base import Outputs
 
 log = logging.getLogger("vidette.lane")
-
-_RING_BYTES, _RINGS_BYTES = 12e6, 256e6
-"""Memory of decoded frames that wait in the rings: of one stream, of all together."""
 
 _SHORT_RUN_S = 0.0005
 """Runs shorter than this are left to one caller: two would hand the interpreter to and fro for longer than they run
@@ -38,116 +36,6 @@ _BUFFERS = 8
 def told(error: Exception) -> str:
     """Our own errors are sentences; of others the type says more than the text."""
     return str(error) if isinstance(error, VidetteError) else f"{type(error).__name__}: {error}"
-
-
-class Item:
-    """A frame on its way through the lane (batching.Waiting)."""
-
-    __slots__ = ("decode_s", "entry", "frame", "letterbox", "order", "queued_at", "scale_s", "shape")
-
-    def __init__(self, entry: "Entry", frame: Frame, letterbox: Letterbox, decode_s: float) -> None:
-        self.entry = entry
-        self.frame = frame
-        self.letterbox = letterbox
-        self.shape = letterbox.shape
-        self.decode_s = decode_s
-        self.queued_at = 0.0
-        self.scale_s = 0.0
-        self.order = 0
-
-
-class Entry:
-    """Where one stream puts its frames in; used by the stream's decoding thread.
-
-    `streams` share the lane: a lossless ring holds this stream's part of two full batches, and beyond that what a few
-    megabytes hold, so that a decoder that is woken has several frames to decode.
-    """
-
-    def __init__(
-        self, lane: "Lane", feed: Feed[Item], way_out: Exit, streams: int, on_abort: Callable[[str], None]
-    ) -> None:
-        self.exit = way_out
-        self.aborted = False
-        self._lane = lane
-        self._feed = feed
-        self._space = threading.Condition(lane.lock)
-        self._streams = max(1, streams)
-        self._on_abort = on_abort
-        self._lossless = feed.ring.policy == "lossless"
-        self._size = (0, 0)
-        self._letterbox: Letterbox | None = None
-
-    def put(self, frame: Frame, decode_s: float) -> bool:
-        """Queue a frame; a lossless ring that is full makes the caller wait. False when it was not taken."""
-        size = frame.picture.width, frame.picture.height
-        if size != self._size or self._letterbox is None:
-            self._letterbox = self._lane.model.letterbox(*size)
-            self._size = size
-            if self._lossless:
-                self._feed.ring.capacity = self._capacity(*size)
-        item = Item(self, frame, self._letterbox, decode_s)
-        lane, feed = self._lane, self._feed
-        with lane.lock:
-            if self._lossless:
-                while feed.ring.full and not (lane.stopping or self.aborted):
-                    self._space.wait()
-            if lane.stopping or self.aborted:
-                return False
-            displaced = lane.batcher.put(feed, item, time.monotonic())
-            if lane.forming_waits:
-                lane.device.notify_all()
-            if lane.idle and not lane.crowded:
-                lane.work.notify()
-        if displaced is not None:
-            self.exit.ledger.drop("overwritten")
-        return True
-
-    def close(self) -> None:
-        """Nothing more comes; what waits still goes."""
-        with self._lane.lock:
-            self._lane.batcher.close(self._feed)
-
-    def wake(self) -> None:
-        """Called by the lane, which holds the lock, when it stops: nobody waits for room any more."""
-        self._space.notify_all()
-
-    def discard(self, reason: str) -> None:
-        """Count what still waits as dropped."""
-        with self._lane.lock:
-            dropped = self._lane.batcher.discard(self._feed)
-            self._space.notify_all()
-        self.exit.ledger.drop(reason, len(dropped))
-
-    def abort(self, message: str) -> None:
-        """The model cannot serve this stream: end it, its neighbours go on."""
-        if not self.aborted:
-            self.aborted = True
-            self._on_abort(message)
-            self.discard("model")
-
-    @property
-    def done(self) -> bool:
-        """Whether all that was put in has left or was discarded."""
-        with self._lane.lock:  # between leaving the ring and being numbered a frame is in neither
-            return not len(self._feed.ring) and self.exit.released == self._feed.next_order
-
-    def woken(self) -> None:
-        """Called by the lane, which holds the lock, after it took from the ring.
-
-        While others keep the callers busy, a decoder sleeps until its ring is empty: each waking costs more than
-        handing over a frame.
-        """
-        ring = self._feed.ring
-        if self._lossless and (
-            not len(ring) or (2 * len(ring) <= ring.capacity and self._lane.batcher.waiting <= self._lane.low_water)
-        ):
-            self._space.notify()
-
-    def _capacity(self, width: int, height: int) -> int:
-        """Slots of a lossless ring for pictures of this size (1.5 bytes per pixel, as most decoders leave them)."""
-        batches = -(-2 * self._lane.plan.ladder[-1] * self._lane.plan.permits // self._streams)
-        affordable = int(min(_RING_BYTES, _RINGS_BYTES / self._streams) / (1.5 * width * height))
-        return max(2, min(batches, 64), min(affordable, 8))
 
 
 class Lane:
@@ -167,7 +55,8 @@ class Lane:
         self.batches = 0
         self.low_water = self.plan.ladder[-1] * self.plan.permits
         """So few waiting pictures mean that decoders should be at work."""
-        self._entries: list[Entry] = []
+        self._entries: list[Entry | Desk] = []
+        self._tiles: deque[Item] = deque()  # of frames that were taken and did not fit into one batch
         self._active = 0  # callers that have a batch in hand
         self._run_s = 1.0  # wall seconds of a run, smoothed
         self._forming = 0
@@ -185,6 +74,19 @@ class Lane:
         entry = Entry(self, feed, way_out, streams, on_abort)
         self._entries.append(entry)
         return entry
+
+    def open_desk(self, capacity: int) -> Desk:
+        """Add a way in for single pictures, of which `capacity` may wait."""
+        with self.lock:
+            feed = self.batcher.open(capacity, "lossless")
+        desk = Desk(self, feed, capacity)
+        self._entries.append(desk)
+        return desk
+
+    @property
+    def waiting(self) -> int:
+        """With the lock held: pictures, and tiles of pictures, that wait for a batch."""
+        return self.batcher.waiting + len(self._tiles)
 
     @property
     def crowded(self) -> bool:
@@ -215,6 +117,7 @@ class Lane:
                 thread.join(max(0.0, deadline - time.monotonic()))
         ended = not any(thread.is_alive() for thread in self._threads)
         if ended:
+            self._fail(list(self._tiles), "stopped", "stopped before all tiles of the frame were seen")
             self.model.session.close()
         return ended
 
@@ -248,7 +151,7 @@ class Lane:
             while not self.stopping:
                 # Whoever forms while no device is free keeps adding to one batch; a second would only split it.
                 free = self.plan.permits - self._running
-                if self.batcher.waiting and self._forming < max(1, free) and not self.crowded:
+                if self.waiting and self._forming < max(1, free) and not self.crowded:
                     self._forming += 1
                     self._active += 1
                     items = self._take(self.batcher.top, None)
@@ -264,10 +167,31 @@ class Lane:
 
     def _take(self, limit: int, shape: tuple[int, int] | None) -> list[Item]:
         """With the lock held."""
-        items = self.batcher.take(limit, shape)
-        for item in items:
+        taken: list[Item] = []
+        if self._tiles:
+            shape = shape or self._tiles[0].shape
+            self._share(self._tiles, taken, limit, shape)
+        for item in self.batcher.take(limit - len(taken), shape):
             item.entry.woken()
-        return items
+            if item.cancelled:
+                continue
+            if len(item.letterboxes) == 1:
+                taken.append(item)
+                continue
+            tiles = deque(item.tiles())
+            self._share(tiles, taken, limit, item.shape)
+            self._tiles.extend(tiles)
+        return taken
+
+    @staticmethod
+    def _share(tiles: deque[Item], taken: list[Item], limit: int, shape: tuple[int, int]) -> None:
+        """Move tiles of one shape into the batch as long as there is room; the others stay, in order."""
+        for _ in range(len(tiles)):
+            tile = tiles.popleft()
+            if tile.shape == shape and len(taken) < limit and not tile.cancelled:
+                taken.append(tile)
+            elif not tile.cancelled:
+                tiles.append(tile)
 
     def _form_and_run(self, items: list[Item], buffer: Buffer, writer: SlotWriter) -> None:
         batch: list[Item] = []
@@ -281,7 +205,7 @@ class Lane:
                     self._forming -= 1
                     if batch:
                         self._running += 1
-                    if self.batcher.waiting and self.idle and not self.crowded:
+                    if self.waiting and self.idle and not self.crowded:
                         self.work.notify()
                     break
         if batch:
@@ -293,7 +217,7 @@ class Lane:
             room = len(buffer.slots) - len(batch)
             if not batch or self.stopping:
                 return []
-            if room and self.batcher.waiting and (more := self._take(room, batch[0].shape)):
+            if room and self.waiting and (more := self._take(room, batch[0].shape)):
                 return more
             hold = self.batcher.hold(batch, time.monotonic())
             if self._running >= self.plan.permits:
@@ -333,7 +257,7 @@ class Lane:
             self._run_s += 0.1 * (after - before - self._run_s)
             if self.forming_waits:
                 self.device.notify_all()
-            if self.idle and self.batcher.waiting and not self.crowded:
+            if self.idle and self.waiting and not self.crowded:
                 self.work.notify()
         shape = batch[0].shape
         if outputs is not None:
@@ -367,7 +291,7 @@ class Lane:
             frame = item.frame
             begin = time.monotonic()
             try:
-                found = model.decoder([output[index] for output in outputs], item.letterbox, model.limits)
+                found = model.decoder([output[index] for output in outputs], item.letterbox, item.limits)
             except DecodeError as error:
                 self._fail([item], error.code, f"frame {frame.seq}: {error}")
                 continue
@@ -377,17 +301,23 @@ class Lane:
             # Waiting for the device or for company is waiting too, also where the picture was written meanwhile.
             queue_s = started - item.queued_at - item.scale_s
             stages = StageTimes(item.decode_s, queue_s, item.scale_s, run_s / count, time.monotonic() - begin)
+            if item.mosaic is not None:
+                assert isinstance(found, Detections)
+                whole = item.mosaic.add(item.tile, found, stages, item.limits)
+                if whole is None:
+                    continue
+                found, stages = whole
             picture = frame.picture
-            way_out = item.entry.exit
-            result = Result(
-                frame.stream, frame.epoch, frame.seq, frame.pts_s, frame.time, picture.width, picture.height,
-                model.id, facts, found, count, stages, None, frame.name,
+            item.complete(
+                Result(
+                    frame.stream, frame.epoch, frame.seq, frame.pts_s, frame.time, picture.width, picture.height,
+                    model.id, facts, found, count, stages, None, frame.name,
+                )
             )  # fmt: skip
-            way_out.complete(item.order, result, picture if way_out.keeps_pictures else None, frame.arrived)
 
     def _fail(self, items: list[Item], code: str, message: str) -> None:
         for item in items:
-            item.entry.exit.complete(item.order, Failure(code, message), None, item.frame.arrived)
+            item.complete(Failure(code, message))
 
     def _refuse(self, items: list[Item], message: str, forming: bool = True) -> None:
         """The model cannot run at this shape at all: the streams of that shape end with this message."""
@@ -398,5 +328,5 @@ class Lane:
             entry.abort(message)
         self._fail(items, "model", message)
         with self.lock:
-            if self.batcher.waiting and self.idle and not self.crowded:
+            if self.waiting and self.idle and not self.crowded:
                 self.work.notify()

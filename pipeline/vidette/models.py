@@ -16,8 +16,9 @@ from vidette.families import recognise
 from vidette.families.base import Recognised, Thresholds
 from vidette.job import ModelRequest
 from vidette.onnxfile import read_signature
-from vidette.pixels.letterbox import Letterbox, fit, own_shape
+from vidette.pixels.letterbox import Letterbox, Region, fit, own_shape
 from vidette.pixels.preprocess import Preprocess
+from vidette.pixels.tiles import regions
 from vidette.runtimes import choose
 from vidette.runtimes.base import ModelFile, PlanMode, Session, Wish
 from vidette.signature import Signature
@@ -62,19 +63,31 @@ class Model:
         self.limits = limits
         self.reasons = reasons  # what decided for this runtime, where the choice was left to us
         self._outputs = described.signature.outputs
-        self._boxes: dict[tuple[int, int], Letterbox] = {}
+        self._boxes: dict[tuple[int, int, Region], Letterbox] = {}
         self._facts: dict[tuple[int, int], dict[str, Any]] = {}
         self._lock = threading.Lock()
 
     def letterbox(self, width: int, height: int) -> Letterbox:
-        """Where a picture of this size lies in the model's input; one object per size, so identity can be compared."""
-        box = self._boxes.get((width, height))
+        """Where a whole picture of this size lies in the model's input; one object per size, so identity can be
+        compared."""
+        return self._letterbox(width, height, (0, 0, width, height))
+
+    def letterboxes(self, width: int, height: int) -> tuple[Letterbox, ...]:
+        """The same for all parts of a picture that the model sees: one, unless tiles are asked for."""
+        tiles = self.request.tiles
+        if tiles is None:
+            return (self.letterbox(width, height),)
+        return tuple(self._letterbox(width, height, region) for region in regions(width, height, tiles))
+
+    def _letterbox(self, width: int, height: int, region: Region) -> Letterbox:
+        key = (width, height, region)
+        box = self._boxes.get(key)
         if box is None:
             with self._lock:
-                size = input_size(self.preprocess, self.request.input, width, height)
                 how = self.preprocess
-                box = fit(width, height, *size, how.resize, margin=how.margin)
-                box = self._boxes.setdefault((width, height), box)
+                size = input_size(how, self.request.input, *region[2:])
+                box = fit(width, height, *size, how.resize, region, margin=how.margin)
+                box = self._boxes.setdefault(key, box)
         return box
 
     def warm(self) -> None:
@@ -134,6 +147,8 @@ def mistakes(request: ModelRequest) -> list[tuple[str, str]]:
         found.append(("classes", str(error).removeprefix("classes: ")))
     except ModelError as error:
         found.append(("path" if described is None else "input", str(error)))
+    if described is not None and (problem := _tiles_problem(request, described.recognised)):
+        found.append(("tiles", problem))
     try:
         runtime = choose(request.runtime, request.device)
         if described is not None:
@@ -150,6 +165,8 @@ def load(request: ModelRequest, mode: PlanMode, described: Described | None = No
     described = described or describe(request.path)
     recognised = described.recognised
     _check_input(request, recognised.preprocess)
+    if problem := _tiles_problem(request, recognised):
+        raise ConfigError(f"tiles: {problem}")
     limits = resolve_limits(request, recognised)
     file = _file(request, described)
     reasons: list[str] = []
@@ -187,6 +204,12 @@ def _class_id(name: str, labels: Sequence[str]) -> int:
     near = difflib.get_close_matches(name, labels, 1)
     hint = f"did you mean {near[0]!r}?" if near else f"it knows {len(labels)} classes: {', '.join(labels[:8])} ..."
     raise ConfigError(f"classes: the model has no class {name!r}; {hint}")
+
+
+def _tiles_problem(request: ModelRequest, recognised: Recognised) -> str | None:
+    if request.tiles is None or recognised.task not in ("classification", "semantic"):
+        return None
+    return f"the model's task is {recognised.task}, which looks at whole pictures: leave tiles out"
 
 
 def _check_input(request: ModelRequest, preprocess: Preprocess) -> None:

@@ -15,7 +15,7 @@ from vidette.sink import sink_for_target, sink_type
 
 _MODEL_FIELDS = (
     "device", "runtime", "precision", "plan", "input", "scaling", "max_batch", "max_delay", "confidence", "iou",
-    "agnostic", "classes", "max_detections",
+    "agnostic", "classes", "max_detections", "tiles", "tile_overlap", "masks", "top_k",
 )  # fmt: skip
 
 
@@ -35,6 +35,10 @@ def add_model_options(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--precision", help=described["precision"])
     group.add_argument("--input", metavar="WxH", help=described["input"])
     group.add_argument("--scaling", help=described["scaling"])
+    group.add_argument("--tiles", metavar="CxR|WxH", help=described["tiles"])
+    group.add_argument("--tile-overlap", type=float, metavar="0..1", help=f"{described['tile_overlap']}; default 0.2")
+    group.add_argument("--masks", help=described["masks"])
+    group.add_argument("--top-k", type=int, metavar="N", help=described["top_k"])
     group.add_argument("--plan", help=described["plan"])
     group.add_argument("--max-batch", type=int, metavar="N", help=described["max_batch"])
     group.add_argument("--max-delay", metavar="TIME", help=f"{described['max_delay']}, for example 5ms")

@@ -1,0 +1,229 @@
+"""Ways into a lane: the frames of a stream, and single pictures of those who wait for an answer."""
+
+import threading
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from vidette.batching import Feed
+from vidette.exit import Exit, Failure
+from vidette.families.base import Thresholds
+from vidette.frame import Frame
+from vidette.mosaic import Mosaic
+from vidette.pixels.letterbox import Letterbox
+from vidette.result import Result
+
+if TYPE_CHECKING:
+    from vidette.lane import Lane
+
+_RING_BYTES, _RINGS_BYTES = 12e6, 256e6
+"""Memory of decoded frames that wait in the rings: of one stream, of all together."""
+
+
+class Item:
+    """A frame on its way through the lane, or one tile of it (batching.Waiting).
+
+    `reply` gets the outcome instead of the stream's exit, in a caller's thread. `cancelled` may be set by whoever waits
+    no more: what has not been taken into a batch is then left out.
+    """
+
+    __slots__ = (
+        *("cancelled", "decode_s", "entry", "frame", "letterbox", "letterboxes", "limits", "mosaic", "order"),
+        *("queued_at", "reply", "scale_s", "shape", "tile"),
+    )
+
+    def __init__(
+        self,
+        entry: "Entry | Desk",
+        frame: Frame,
+        letterboxes: tuple[Letterbox, ...],
+        decode_s: float,
+        limits: Thresholds,
+        reply: Callable[[Result | Failure], None] | None = None,
+    ) -> None:
+        self.entry = entry
+        self.frame = frame
+        self.letterboxes = letterboxes
+        self.letterbox = letterboxes[0]
+        self.shape = self.letterbox.shape
+        self.decode_s = decode_s
+        self.limits = limits
+        self.reply = reply
+        self.cancelled = False
+        self.mosaic: Mosaic | None = None
+        self.tile = 0
+        self.queued_at = 0.0
+        self.scale_s = 0.0
+        self.order = 0
+
+    def tiles(self) -> "list[Item]":
+        """The parts that the model sees of it, each an item of its own."""
+        mosaic = Mosaic(len(self.letterboxes))
+        parts = []
+        for tile, letterbox in enumerate(self.letterboxes):
+            part = Item(self.entry, self.frame, (letterbox,), self.decode_s, self.limits, self.reply)
+            part.mosaic, part.tile = mosaic, tile
+            part.order, part.queued_at = self.order, self.queued_at
+            parts.append(part)
+        return parts
+
+    def complete(self, outcome: Result | Failure) -> None:
+        """Hand the outcome on. The failures of one frame's tiles are one failure."""
+        if isinstance(outcome, Failure) and self.mosaic is not None and not self.mosaic.fail():
+            return
+        if self.reply is not None:
+            self.reply(outcome)
+            return
+        way_out = self.entry.exit
+        assert way_out is not None
+        way_out.complete(
+            self.order, outcome, self.frame.picture if way_out.keeps_pictures else None, self.frame.arrived
+        )
+
+
+class Entry:
+    """Where one stream puts its frames in; used by the stream's decoding thread.
+
+    `streams` share the lane: a lossless ring holds this stream's part of two full batches, and beyond that what a few
+    megabytes hold, so that a decoder that is woken has several frames to decode.
+    """
+
+    def __init__(
+        self, lane: "Lane", feed: Feed[Item], way_out: Exit, streams: int, on_abort: Callable[[str], None]
+    ) -> None:
+        self.exit: Exit = way_out
+        self.aborted = False
+        self._lane = lane
+        self._feed = feed
+        self._space = threading.Condition(lane.lock)
+        self._streams = max(1, streams)
+        self._on_abort = on_abort
+        self._lossless = feed.ring.policy == "lossless"
+        self._size = (0, 0)
+        self._letterboxes: tuple[Letterbox, ...] = ()
+
+    def put(self, frame: Frame, decode_s: float) -> bool:
+        """Queue a frame; a lossless ring that is full makes the caller wait. False when it was not taken."""
+        size = frame.picture.width, frame.picture.height
+        if size != self._size:
+            self._letterboxes = self._lane.model.letterboxes(*size)
+            self._size = size
+            if self._lossless:
+                self._feed.ring.capacity = self._capacity(*size)
+        item = Item(self, frame, self._letterboxes, decode_s, self._lane.model.limits)
+        lane, feed = self._lane, self._feed
+        with lane.lock:
+            if self._lossless:
+                while feed.ring.full and not (lane.stopping or self.aborted):
+                    self._space.wait()
+            if lane.stopping or self.aborted:
+                return False
+            displaced = lane.batcher.put(feed, item, time.monotonic())
+            if lane.forming_waits:
+                lane.device.notify_all()
+            if lane.idle and not lane.crowded:
+                lane.work.notify()
+        if displaced is not None:
+            self.exit.ledger.drop("overwritten")
+        return True
+
+    def close(self) -> None:
+        """Nothing more comes; what waits still goes."""
+        with self._lane.lock:
+            self._lane.batcher.close(self._feed)
+
+    def wake(self) -> None:
+        """Called by the lane, which holds the lock, when it stops: nobody waits for room any more."""
+        self._space.notify_all()
+
+    def discard(self, reason: str) -> None:
+        """Count what still waits as dropped."""
+        with self._lane.lock:
+            dropped = self._lane.batcher.discard(self._feed)
+            self._space.notify_all()
+        self.exit.ledger.drop(reason, len(dropped))
+
+    def abort(self, message: str) -> None:
+        """The model cannot serve this stream: end it, its neighbours go on."""
+        if not self.aborted:
+            self.aborted = True
+            self._on_abort(message)
+            self.discard("model")
+
+    @property
+    def done(self) -> bool:
+        """Whether all that was put in has left or was discarded."""
+        with self._lane.lock:  # between leaving the ring and being numbered a frame is in neither
+            return not len(self._feed.ring) and self.exit.released == self._feed.next_order
+
+    def woken(self) -> None:
+        """Called by the lane, which holds the lock, after it took from the ring.
+
+        While others keep the callers busy, a decoder sleeps until its ring is empty: each waking costs more than
+        handing over a frame.
+        """
+        ring = self._feed.ring
+        if self._lossless and (
+            not len(ring) or (2 * len(ring) <= ring.capacity and self._lane.waiting <= self._lane.low_water)
+        ):
+            self._space.notify()
+
+    def _capacity(self, width: int, height: int) -> int:
+        """Slots of a lossless ring for pictures of this size (1.5 bytes per pixel, as most decoders leave them)."""
+        batches = -(-2 * self._lane.plan.ladder[-1] * self._lane.plan.permits // self._streams)
+        affordable = int(min(_RING_BYTES, _RINGS_BYTES / self._streams) / (1.5 * width * height))
+        return max(2, min(batches, 64), min(affordable, 8))
+
+
+class Desk:
+    """Where single pictures come in, each with a reply of its own: requests of HTTP clients.
+
+    `capacity` pictures may wait; a full desk refuses at once. They are one feed among the streams': clients and cameras
+    take turns.
+    """
+
+    exit = None
+
+    def __init__(self, lane: "Lane", feed: Feed[Item], capacity: int) -> None:
+        self.aborted = False
+        self._lane = lane
+        self._feed = feed
+        self._capacity = capacity
+
+    def put(
+        self, frame: Frame, decode_s: float, limits: Thresholds, reply: Callable[[Result | Failure], None]
+    ) -> Item | None:
+        """Queue a picture; None when there is no room. `reply` is called once, from a caller's thread, unless the item
+        is cancelled first."""
+        picture = frame.picture
+        lane = self._lane
+        item = Item(self, frame, lane.model.letterboxes(picture.width, picture.height), decode_s, limits, reply)
+        with lane.lock:
+            if lane.stopping or len(self._feed.ring) >= self._capacity:
+                return None
+            lane.batcher.put(self._feed, item, time.monotonic())
+            if lane.forming_waits:
+                lane.device.notify_all()
+            if lane.idle and not lane.crowded:
+                lane.work.notify()
+        return item
+
+    @property
+    def waiting(self) -> int:
+        """Pictures that wait for a batch."""
+        return len(self._feed.ring)
+
+    def woken(self) -> None:
+        """Nobody waits for room."""
+
+    def wake(self) -> None:
+        """Nobody waits for room."""
+
+    def abort(self, message: str) -> None:
+        """A shape that the model refuses concerns its own pictures only: they have their replies."""
+
+    def close(self) -> list[Item]:
+        """Take no more; returns what waited."""
+        with self._lane.lock:
+            self._lane.batcher.close(self._feed)
+            return self._lane.batcher.discard(self._feed)
