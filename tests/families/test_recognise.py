@@ -1,3 +1,4 @@
+import re
 from importlib.metadata import EntryPoint
 
 import pytest
@@ -79,19 +80,23 @@ def test_leaves_others_alone_and_says_what_would_help(case):
 
 
 @pytest.mark.parametrize(
-    ("task", "output", "sidecar"),
+    ("lie", "output", "says"),
     [
-        ("segment", (1, 116, 8400), {}),
-        ("pose", (1, 56, 8400), {}),
-        ("pose", (1, 300, 57), {}),
-        ("obb", (1, 20, 21504), {}),
-        ("classify", (1, 1000), {}),
-        ("pose", (1, 56, 8400), {"family": "ultralytics"}),
+        ({"task": "obb"}, (1, 6), "its metadata say task `obb` and 3 classes, but no family fits"),
+        ({"task": "knitting"}, (1, 7, 8400), "its metadata say task `knitting` and 3 classes, but"),
+        ({"names": "{0: 'a', 1: 'b'}"}, (1, 84, 8400), "its metadata say task `detect` and 2 classes, but"),
     ],
 )
-def test_a_task_that_is_not_supported_is_told(task, output, sidecar):
-    with pytest.raises(ModelError, match=f"its task is `{task}`, which is not supported yet: only detection is"):
-        recognise(signature(output, metadata=YOLO | {"task": task}, sidecar=sidecar))
+def test_metadata_that_lie_are_told(lie, output, says):
+    with pytest.raises(ModelError, match=f"{says}.*{re.escape(str(output))}"):
+        recognise(signature(output, metadata=YOLO | lie))
+
+
+def test_the_sidecar_corrects_metadata_that_lie():
+    given = signature(
+        (1, 7, 8400), metadata=YOLO | {"names": "{0: 'a', 1: 'b'}"}, sidecar=LABELS | {"family": "ultralytics"}
+    )
+    assert recognise(given).labels == ("cat", "dog", "cow")
 
 
 def test_the_message_lists_what_the_file_says():

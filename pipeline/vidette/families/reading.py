@@ -2,6 +2,7 @@
 
 import ast
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -11,13 +12,19 @@ from vidette.errors import DecodeError, ModelError
 from vidette.families.base import Thresholds
 from vidette.kernels import heads, nms
 from vidette.pixels.letterbox import Letterbox
-from vidette.pixels.preprocess import Preprocess
+from vidette.pixels.preprocess import Extra, Preprocess
 from vidette.predictions.detections import Detections
 from vidette.predictions.skeletons import Skeleton
-from vidette.signature import Signature
+from vidette.sidecar import where
+from vidette.signature import Signature, Tensor
 
 STRIDES = (8, 16, 32)
 STRIDES_P6 = (8, 16, 32, 64)
+IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+"""Mean and standard deviation of ImageNet's pixels (red, green, blue), which most backbones were trained with."""
+
+HUGGING_FACE = "pixel_values"
+"""What its exporters call the picture: channels first, although they may leave the number of channels open."""
 
 _LITERAL_CHARACTERS = 1_000_000  # 20,000 class names; longer text is not parsed: metadata come from strangers
 _MAX_LABELS = 100_000
@@ -35,35 +42,45 @@ def literal(text: str) -> Any:
 
 
 def labels(signature: Signature, count: int | None) -> tuple[str, ...]:
-    """The classes: metadata `names`, else the sidecar's `labels`, else numbers; () when even `count` is unknown.
+    """The classes: the sidecar's `labels`, else metadata `names`, or `character` as PaddlePaddle's tools write it (a
+    name per line), else numbers; () when even `count` is unknown.
 
     Raises ModelError when there are fewer or more names than the head has classes.
     """
-    names: Any = literal(signature.metadata.get("names", ""))
-    where = "metadata `names`"
+    names: Any = signature.sidecar.get("labels")
+    told = where(signature.sidecar, "labels")
     if not names:
-        names, where = signature.sidecar.get("labels"), "the sidecar's `labels`"
+        names, told = literal(signature.metadata.get("names", "")), "metadata `names`"
+    if not names and "character" in signature.metadata:
+        names, told = signature.metadata["character"].splitlines(), "metadata `character`"
     if isinstance(names, dict) and all(isinstance(i, int) and 0 <= i < _MAX_LABELS for i in names):
         names = [names.get(i, i) for i in range(max(names, default=-1) + 1)]
     if not isinstance(names, list | tuple) or not names:
         return tuple(str(i) for i in range(count or 0))
     if count is not None and len(names) != count:
-        raise ModelError(f"{where} has {len(names)} names but the model has {count} classes: correct the list")
+        raise ModelError(
+            f"{told} has {len(names)} names but the model has {count} classes: correct the list, or write `labels: "
+            "[...]` into the YAML beside the model"
+        )
     return tuple(str(name) for name in names)
 
 
 def picture_input(signature: Signature) -> Preprocess | None:
     """How the one picture input is laid out, values 0..1 RGB (uint8: the bytes, the graph does the rest).
 
-    None when the model does not take exactly one 4-dimensional tensor of three channels and a usable type.
+    Other inputs may be there when they are the same for every picture (`constant`). None when the model does not take
+    exactly one 4-dimensional tensor of three channels and a usable type.
     """
-    if len(signature.inputs) != 1:
+    pictures = [tensor for tensor in signature.inputs if len(tensor.shape) == 4]
+    extras = [constant(tensor) for tensor in signature.inputs if len(tensor.shape) != 4]
+    known = [extra for extra in extras if extra is not None]
+    if len(pictures) != 1 or len(known) != len(extras):
         return None
-    tensor = signature.inputs[0]
-    if len(tensor.shape) != 4 or tensor.dtype not in _DTYPES:
+    tensor = pictures[0]
+    if tensor.dtype not in _DTYPES:
         return None
     batch, *rest = tensor.shape
-    if rest[0] == 3:
+    if rest[0] == 3 or (rest[0] is None and tensor.name == HUGGING_FACE):
         layout, height, width = "nchw", rest[1], rest[2]
     elif rest[2] == 3:
         layout, height, width = "nhwc", rest[0], rest[1]
@@ -79,7 +96,30 @@ def picture_input(signature: Signature) -> Preprocess | None:
         height=height,
         batch=batch,
         size=fixed,
+        extras=tuple(known),
     )
+
+
+def constant(tensor: Tensor) -> Extra | None:
+    """A second input that exporters add and that is the same for every picture of a size; None where it is unknown.
+
+    `orig_target_sizes` (B, 2) of RT-DETR, D-FINE and DEIM: width and height that boxes are scaled to, here those of the
+    model's input. `pixel_mask` (B, h, w) of Hugging Face's DETR: 1 where there is picture, which is everywhere.
+    """
+    sizes = tensor.shape[1:]
+    if tensor.name == "orig_target_sizes" and sizes in ((2,), (None,)):
+        return Extra(tensor.name, tensor.dtype, "size")
+    if tensor.name == "pixel_mask" and len(sizes) == 2:
+        return Extra(tensor.name, tensor.dtype, "mask", sizes)
+    return None
+
+
+def normalised(preprocess: Preprocess, mean: Sequence[float], deviation: Sequence[float]) -> Preprocess:
+    """With mean and standard deviation of pixels in 0..1; uint8 inputs stay: their graphs do it themselves."""
+    if preprocess.dtype == "uint8":
+        return preprocess
+    means, scales = [255 * value for value in mean], [1 / (255 * value) for value in deviation]
+    return replace(preprocess, mean=(means[0], means[1], means[2]), scale=(scales[0], scales[1], scales[2]))
 
 
 def whole(text: str | None) -> int | None:
@@ -128,6 +168,33 @@ def misshapen(outputs: Sequence[npt.NDArray[Any]], wanted: str) -> DecodeError:
     return DecodeError("shape", f"the model returned {', '.join(str(o.shape) for o in outputs)}; expected {wanted}")
 
 
+def survivors(
+    candidates: npt.NDArray[np.float32],
+    state: int,
+    letterbox: Letterbox,
+    limits: Thresholds,
+    *,
+    suppressed: bool = False,
+    inverse: npt.NDArray[np.float64] | None = None,
+) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32], npt.NDArray[np.int32], npt.NDArray[np.int64]]:
+    """Suppress (unless the graph has), map to the source picture and clip: boxes, confidence, class and position among
+    the candidates, as `nms.finish` returns them. Raises DecodeError."""
+    if state != heads.OK:
+        raise DecodeError(
+            "nan", "the model returned scores or boxes that are not numbers; if precision is not f32, try f32"
+        )
+    return nms.finish(
+        candidates,
+        letterbox.inverse if inverse is None else inverse,
+        letterbox.width,
+        letterbox.height,
+        1.0 if suppressed else limits.iou,
+        limits.agnostic,
+        limits.max_detections,
+        limits.max_candidates,
+    )
+
+
 def detections(
     candidates: npt.NDArray[np.float32],
     state: int,
@@ -145,19 +212,8 @@ def detections(
     Landmarks have no confidence of their own: they get their box's, and are not clipped. `inverse` is for families
     that map back otherwise than the letterbox. Raises DecodeError.
     """
-    if state != heads.OK:
-        raise DecodeError(
-            "nan", "the model returned scores or boxes that are not numbers; if precision is not f32, try f32"
-        )
-    xyxy, confidence, class_id, chosen = nms.finish(
-        candidates,
-        letterbox.inverse if inverse is None else inverse,
-        letterbox.width,
-        letterbox.height,
-        1.0 if suppressed else limits.iou,
-        limits.agnostic,
-        limits.max_detections,
-        limits.max_candidates,
+    xyxy, confidence, class_id, chosen = survivors(
+        candidates, state, letterbox, limits, suppressed=suppressed, inverse=inverse
     )
     cut = max(0, candidates.shape[1] - limits.max_candidates)
     keypoints = None

@@ -10,12 +10,23 @@ from vidette.pixels.letterbox import Resize
 
 @dataclass(frozen=True, slots=True)
 class Extra:
-    """A second input that is the same for every picture of a shape: `row` for each of the batch, `size` (width, height)
-    of the model input."""
+    """A second input that is the same for every picture of a shape; `row` is what each picture of the batch gets.
+
+    Numbers, `size`: (width, height) of the model input, or `mask`: a one for each of its pixels, (height, width);
+    `grid` is the mask's own (height, width) where the file fixes it.
+    """
 
     name: str
     dtype: str
-    row: tuple[float, ...] | Literal["size"]
+    row: tuple[float, ...] | Literal["size", "mask"]
+    grid: tuple[int | None, ...] = (None, None)
+
+    def values(self, batch: int, shape: tuple[int, int]) -> np.ndarray[Any, Any]:
+        """The tensor for `batch` pictures of (height, width)."""
+        if self.row == "mask":
+            height, width = (fixed or side for fixed, side in zip(self.grid, shape, strict=True))
+            return np.ones((batch, height, width), self.dtype)
+        return np.array([shape[::-1] if self.row == "size" else self.row] * batch, self.dtype)
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +53,25 @@ class Preprocess:
     size: int = 640
     stride: int = 32
     extras: tuple[Extra, ...] = ()
+
+    @property
+    def formula(self) -> str:
+        """How a pixel becomes a value, once where all channels share it: `(pixel - 127.5) / 127.5`."""
+        channels = [
+            (f"(pixel - {mean:g})" if mean else "pixel") + ("" if scale == 1 else f" / {1 / scale:g}")
+            for mean, scale in zip(self.mean, self.scale, strict=True)
+        ]
+        return channels[0] if len(set(channels)) == 1 else ", ".join(channels)
+
+    @property
+    def identity(self) -> str:
+        """All of it that decides about values, in short: `rgb, pixel / 255, letterbox on 114, nchw float32`.
+
+        Two runs of one model whose results are to be compared must agree in it.
+        """
+        placed = self.resize + (f" on {self.pad}" if self.resize in ("letterbox", "topleft") else "")
+        cut = "" if self.margin == 1 else f" by {self.margin:g}"
+        return f"{self.colour}, {self.formula}, {placed}{cut}, {self.layout} {self.dtype}"
 
 
 def slot_shape(preprocess: Preprocess, batch: int, shape: tuple[int, int]) -> tuple[int, int, int, int]:
