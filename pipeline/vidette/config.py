@@ -16,6 +16,7 @@ from vidette.job import Job, ModelRequest, SinkRequest, StreamRequest
 from vidette.pixels.tiles import Tiles
 from vidette.predictions.masks import Outline
 from vidette.runtimes import names as runtime_names
+from vidette.server_settings import ServerConfig
 from vidette.sink import sink_type
 from vidette.sources import default_mode, expand, unique_ids
 from vidette.units import Duration
@@ -156,15 +157,20 @@ class Site(_Closed):
     model_config = ConfigDict(json_schema_extra={"patternProperties": {"^x-": {}}})
 
     models: dict[str, ModelConfig] = Field(default_factory=dict, description="models by id")
-    streams: dict[str, StreamConfig] = Field(min_length=1, description="streams by id")
+    streams: dict[str, StreamConfig] = Field(default_factory=dict, description="streams by id")
     sinks: list[dict[str, Any]] = Field(
         default_factory=list,
         description="receivers: a type, that type's own fields, and streams: [...] where it should not get all",
     )
+    server: ServerConfig | None = Field(None, description="how `vidette serve` answers clients")
+
+    def requests(self, base: Path) -> dict[str, ModelRequest]:
+        """All models as plain values. `base` is the folder that relative paths start from. Raises ConfigError."""
+        return {id: model.request(id, base) for id, model in self.models.items()}
 
     def job(self, base: Path, sinks: list[SinkRequest]) -> Job:
-        """As plain values. `base` is the folder that relative paths start from. Raises ConfigError."""
-        models = {id: model.request(id, base) for id, model in self.models.items()}
+        """What runs, as plain values. Raises ConfigError."""
+        models = self.requests(base)
         streams = []
         for id, stream in self.streams.items():
             model = stream.model or next(iter(self.models))
@@ -193,7 +199,7 @@ def one_model_job(
     model_id = catalogue.locate(model.path).stem
     options = {"model": model_id, "mode": mode, "fps_limit": fps_limit}
     streams = {id: parse(StreamConfig, {"url": url, **options}, called) for id, url in sources}
-    return Site(models={model_id: model}, streams=streams).job(Path(), sinks)
+    return Site(models={model_id: model}, streams=streams, server=None).job(Path(), sinks)
 
 
 Parsed = TypeVar("Parsed", bound=BaseModel)

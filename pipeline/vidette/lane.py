@@ -89,6 +89,11 @@ class Lane:
         return self.batcher.waiting + len(self._tiles)
 
     @property
+    def active(self) -> int:
+        """Callers that have a batch in hand."""
+        return self._active
+
+    @property
     def crowded(self) -> bool:
         """With the lock held: whether a further caller would only be in the way."""
         return self._active > 0 and self._run_s < _SHORT_RUN_S

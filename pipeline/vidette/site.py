@@ -12,7 +12,8 @@ from pydantic import BaseModel, ValidationError
 
 from vidette.config import Site, at_base, make_sink
 from vidette.errors import ConfigError
-from vidette.job import Job, SinkRequest
+from vidette.job import Job, ModelRequest, SinkRequest
+from vidette.server_settings import ServerConfig
 from vidette.sink import sink_type
 from vidette.sources import missing, several
 from vidette.urls import redact
@@ -59,6 +60,21 @@ class SiteFile:
 
     def job(self) -> Job:
         """The job of the file. Raises ConfigError that lists every mistake, one a line."""
+        site, sinks = self._checked()
+        if not site.streams and site.server is None:
+            raise ConfigError(f"{self.where(('streams',))}: is missing")
+        return self._job(site, sinks)
+
+    def served(self) -> tuple[ServerConfig, list[ModelRequest], Job]:
+        """What `vidette serve` takes: the server, all models, the cameras' job. Raises ConfigError as `job` does."""
+        site, sinks = self._checked()
+        config = site.server or ServerConfig.model_validate({})
+        folder = config.models_folder
+        if folder is not None:
+            config = config.model_copy(update={"models_folder": at_base(folder, self.path.parent)})
+        return config, list(site.requests(self.path.parent).values()), self._job(site, sinks)
+
+    def _checked(self) -> tuple[Site, list[SinkRequest]]:
         mistakes = list(self._mistakes)
         site: Site | None = None
         try:
@@ -69,11 +85,14 @@ class SiteFile:
         if site is not None:
             self._check_references(site, sinks, mistakes)
         if not mistakes and site is not None:
-            try:
-                return site.job(self.path.parent, sinks)
-            except ConfigError as error:
-                mistakes.append(f"{self.where(('sinks',))}: {error}")
+            return site, sinks
         raise ConfigError("\n".join(mistakes))
+
+    def _job(self, site: Site, sinks: list[SinkRequest]) -> Job:
+        try:
+            return site.job(self.path.parent, sinks)
+        except ConfigError as error:
+            raise ConfigError(f"{self.where(('sinks',))}: {error}") from None
 
     def _sinks(self, mistakes: list[str]) -> list[SinkRequest]:
         sinks: list[SinkRequest] = []

@@ -10,6 +10,7 @@ from vidette.errors import ConfigError, VidetteError
 
 COMMANDS = {
     "run": "detect objects in videos, pictures and cameras, and send what was found to files and receivers",
+    "serve": "answer clients of Roboflow's and Ultralytics' APIs over HTTP, in the same batches as cameras",
     "check": "look for mistakes in a site file without starting anything",
     "models": "what a model file is; fetch models from the catalogue",
     "bench": "what decoding, scaling and running cost on this machine, and so how many cameras fit",

@@ -1,0 +1,89 @@
+"""A picture of a client, through the lane of its model, to predictions."""
+
+import asyncio
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from functools import partial
+
+from vidette.entry import Item
+from vidette.exit import Failure
+from vidette.families.base import Thresholds
+from vidette.frame import Frame, Picture
+from vidette.predictions.masks import Outline
+from vidette.result import Result
+from vidette.serve.errors import RequestError, busy
+from vidette.serve.registry import Held
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What a client asks of one picture; None leaves it to the model's configuration."""
+
+    confidence: float | None = None
+    iou: float | None = None
+    agnostic: bool | None = None
+    classes: tuple[str, ...] | None = None
+    max_detections: int | None = None
+    max_candidates: int | None = None
+    masks: str | None = None
+    outline: Outline | None = None
+    top_k: int | None = None
+
+
+def limits(held: Held, wanted: Wanted) -> Thresholds:
+    """The model's limits with the client's on top. Classes that the model does not have are found never."""
+    model = held.model
+    names = ("confidence", "iou", "agnostic", "max_detections", "max_candidates", "masks", "outline", "top_k")
+    asked = {name: value for name in names if (value := getattr(wanted, name)) is not None}
+    chosen = replace(model.limits, **asked)
+    if wanted.classes is not None:
+        by_name = {name: index for index, name in enumerate(model.labels)}
+        chosen = replace(chosen, classes=tuple(by_name[name] for name in wanted.classes if name in by_name))
+    return chosen
+
+
+async def predict(
+    held: Held, pictures: Sequence[Picture], chosen: Thresholds, deadline: float, decode_s: float = 0.0
+) -> list[Result | Failure]:
+    """Outcomes in the order of `pictures`; they share batches with everything else that the model sees.
+
+    deadline   on the monotonic clock. Raises RequestError 504 when it passes, 503 when too many pictures wait already.
+    A cancelled caller (a client that has gone) takes its pictures out of the queue.
+    """
+    loop = asyncio.get_running_loop()
+    desk = held.desk
+    assert desk is not None
+    items: list[Item] = []
+    futures: list[asyncio.Future[Result | Failure]] = []
+    now = time.time()
+    try:
+        for number, picture in enumerate(pictures):
+            future: asyncio.Future[Result | Failure] = loop.create_future()
+            frame = Frame("http", 0, number, None, now, time.monotonic(), picture)
+            item = desk.put(frame, decode_s, chosen, partial(_deliver, loop, future))
+            if item is None:
+                raise busy(f"model {held.id} has as many pictures waiting as it takes; try again")
+            items.append(item)
+            futures.append(future)
+        async with asyncio.timeout_at(loop.time() + deadline - time.monotonic()):
+            return [await future for future in futures]
+    except TimeoutError:
+        raise RequestError(504, f"model {held.id} did not answer in time") from None
+    finally:
+        for item in items:
+            item.cancelled = True  # those that have answered do not mind
+
+
+def _deliver(
+    loop: asyncio.AbstractEventLoop, future: "asyncio.Future[Result | Failure]", outcome: Result | Failure
+) -> None:
+    """Carry an outcome from a caller's thread into the event loop."""
+    with suppress(RuntimeError):  # the loop has ended: nobody waits any more
+        loop.call_soon_threadsafe(_set, future, outcome)
+
+
+def _set(future: "asyncio.Future[Result | Failure]", outcome: Result | Failure) -> None:
+    if not future.done():
+        future.set_result(outcome)

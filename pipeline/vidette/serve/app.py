@@ -1,0 +1,33 @@
+"""The routes of all dialects in one application."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from fastapi import FastAPI
+
+from vidette import __version__
+from vidette.serve import operations
+from vidette.serve.edge import Edge, install_error_answers
+from vidette.serve.server import Server
+
+ROUTERS = (operations.router,)
+"""Fixed paths first: the hosted route takes every path of two parts."""
+
+
+def create_app(server: Server) -> Edge:
+    """The application that `server` is asked through."""
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        await server.start()
+        try:
+            yield
+        finally:
+            await server.stop()
+
+    app = FastAPI(title="Vidette", version=__version__, lifespan=lifespan)
+    app.state.server = server
+    install_error_answers(app)
+    for router in ROUTERS:
+        app.include_router(router)
+    return Edge(app, server)

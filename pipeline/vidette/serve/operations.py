@@ -1,0 +1,31 @@
+"""Health, readiness and what the server is."""
+
+from fastapi import APIRouter, Request
+from starlette.responses import Response
+
+from vidette import __version__
+from vidette.serve.edge import json_response
+from vidette.serve.server import Server
+
+router = APIRouter(tags=["operations"])
+
+
+@router.get("/healthz", summary="Whether the process lives")
+async def healthz() -> Response:
+    """200 as long as it answers at all."""
+    return json_response({"status": "healthy"})
+
+
+@router.get("/readiness", summary="Whether models are loaded and warm")
+async def readiness(request: Request) -> Response:
+    """503 until everything that is to be loaded is, and while the server drains."""
+    server: Server = request.app.state.server
+    ready = server.ready and not server.draining
+    return json_response({"status": "ready" if ready else "not ready"}, 200 if ready else 503)
+
+
+@router.get("/info", summary="Name, version and id of this server")
+async def info(request: Request) -> Response:
+    """As clients of Roboflow's inference server expect it."""
+    server: Server = request.app.state.server
+    return json_response({"name": "Vidette", "version": __version__, "uuid": server.id})
