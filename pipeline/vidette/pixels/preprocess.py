@@ -21,12 +21,16 @@ class Extra:
     row: tuple[float, ...] | Literal["size", "mask"]
     grid: tuple[int | None, ...] = (None, None)
 
+    def shape(self, batch: int, shape: tuple[int, int]) -> tuple[int, ...]:
+        """Of the tensor for `batch` pictures of (height, width)."""
+        if self.row == "mask":
+            return (batch, *(fixed or side for fixed, side in zip(self.grid, shape, strict=True)))
+        return batch, 2 if self.row == "size" else len(self.row)
+
     def values(self, batch: int, shape: tuple[int, int]) -> np.ndarray[Any, Any]:
         """The tensor for `batch` pictures of (height, width)."""
-        if self.row == "mask":
-            height, width = (fixed or side for fixed, side in zip(self.grid, shape, strict=True))
-            return np.ones((batch, height, width), self.dtype)
-        return np.array([shape[::-1] if self.row == "size" else self.row] * batch, self.dtype)
+        row = 1.0 if self.row == "mask" else shape[::-1] if self.row == "size" else self.row
+        return np.full(self.shape(batch, shape), row, self.dtype)
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ from typing import Any, Literal, Protocol
 import numpy.typing as npt
 
 from vidette.errors import ModelError
+from vidette.onnxopen import open_shapes
 from vidette.pixels.preprocess import Preprocess
 from vidette.pixels.slot import Buffer
 from vidette.signature import Signature
@@ -25,6 +26,21 @@ class ModelFile:
     signature: Signature
     preprocess: Preprocess
     dynamic: bool = False  # fixed sizes in the file are to be opened (families/base.py)
+    rebatched: bool = False  # so is its batch (rebatching.py)
+
+    @property
+    def picture(self) -> str:
+        """The name of the input that takes pictures: the one that is not constant."""
+        constant = {extra.name for extra in self.preprocess.extras}
+        return next(tensor.name for tensor in self.signature.inputs if tensor.name not in constant)
+
+    def opened(self) -> bytes | None:
+        """The file's bytes with what is to be opened declared open; None where it is to be loaded as it is."""
+        height, width = (2, 3) if self.preprocess.layout == "nchw" else (1, 2)
+        axes = {0: "batch"} if self.rebatched or self.dynamic else {}
+        if self.dynamic:
+            axes |= {height: "height", width: "width"}
+        return open_shapes(self.path.read_bytes(), axes) if axes else None
 
 
 @dataclass(frozen=True, slots=True)

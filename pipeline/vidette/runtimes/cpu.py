@@ -13,10 +13,14 @@ from vidette.runtimes.base import ModelFile, Outputs, Plan, Wish, cannot_run_at,
 
 
 class _CpuBuffer(ArrayBuffer):
-    __slots__ = ("options",)
+    __slots__ = ("feed", "options", "shape")
 
-    def __init__(self, slots: np.ndarray[Any, Any], options: Any) -> None:
+    def __init__(
+        self, slots: np.ndarray[Any, Any], shape: tuple[int, int], feed: dict[str, np.ndarray[Any, Any]], options: Any
+    ) -> None:
         super().__init__(slots)
+        self.shape = shape
+        self.feed = feed
         self.options = options
 
 
@@ -31,29 +35,29 @@ class CpuSession:
         self._session = onnx.create(
             model, ["CPUExecutionProvider"], plan.threads, {k: str(v) for k, v in plan.options.items()}, arena=False
         )
-        self._input = self._session.get_inputs()[0].name
         if model.preprocess.height and model.preprocess.width:
             shape = (model.preprocess.height, model.preprocess.width)
             self.run(self.buffer(shape), 1)  # the only shape: fail early
 
     def buffer(self, shape: tuple[int, int]) -> _CpuBuffer:
         """Plain numpy memory; the size is checked by the first run."""
-        check_shape(self._model, shape)
-        preprocess = self._model.preprocess
-        slots = np.zeros(slot_shape(preprocess, self.plan.ladder[-1], shape), slot_dtype(preprocess))
-        return _CpuBuffer(slots, self._stopper.run_options())
+        model = self._model
+        check_shape(model, shape)
+        slots = np.zeros(slot_shape(model.preprocess, self.plan.ladder[-1], shape), slot_dtype(model.preprocess))
+        # A run takes the whole buffer: the ladder has one size.
+        feed = {extra.name: extra.values(len(slots), shape) for extra in model.preprocess.extras}
+        feed[model.picture] = slots
+        return _CpuBuffer(slots, shape, feed, self._stopper.run_options())
 
     def run(self, buffer: Buffer, count: int) -> Outputs:
         """Arrays of their own: ONNX Runtime allocates outputs per run."""
         assert isinstance(buffer, _CpuBuffer)
-        slots = buffer.slots[: self.plan.bucket(count)]
         try:
-            outputs: Outputs = self._session.run(None, {self._input: slots}, buffer.options)
+            outputs: Outputs = self._session.run(None, buffer.feed, buffer.options)
         except Exception as error:  # the library's exceptions share no base of their own
             if self._stopper.stopped:
                 raise ModelError(f"{self._model.id}: stopped") from error
-            height, width = slots.shape[2:] if self._model.preprocess.layout == "nchw" else slots.shape[1:3]
-            raise cannot_run_at(self._model, (height, width), onnx.one_line(error)) from error
+            raise cannot_run_at(self._model, buffer.shape, onnx.one_line(error)) from error
         return outputs
 
     def stop(self) -> None:

@@ -93,6 +93,7 @@ class _Bound:
     """Device memory and bindings of one batch size at one input size."""
 
     input: Any
+    extras: list[Any]  # the constant inputs: the binding does not keep them alive
     binding: Any
     options: Any
     outputs: list[Any] | None = None  # fixed outputs on the device: only a captured graph needs them
@@ -109,7 +110,6 @@ class BoundSession:
         self._model = model
         self._place = device, device_id
         self._cudart = cudart
-        self._input = session.get_inputs()[0].name
         self._names = [output.name for output in session.get_outputs()]
         self._graphs = plan.options.get("enable_cuda_graph") == "1"
         self._graph_ids = 0
@@ -174,8 +174,13 @@ class BoundSession:
             slot_shape(preprocess, size, shape), slot_dtype(preprocess), device, device_id
         )
         binding = self._session.io_binding()
-        binding.bind_ortvalue_input(self._input, value)
-        bound = _Bound(value, binding, self._stopper.run_options())
+        binding.bind_ortvalue_input(self._model.picture, value)
+        extras = [
+            OrtValue.ortvalue_from_numpy(extra.values(size, shape), device, device_id) for extra in preprocess.extras
+        ]
+        for extra, constant in zip(preprocess.extras, extras, strict=True):
+            binding.bind_ortvalue_input(extra.name, constant)
+        bound = _Bound(value, extras, binding, self._stopper.run_options())
         for name in self._names:
             binding.bind_output(name, *self._place) if self._graphs else binding.bind_output(name)
         if self._graphs:

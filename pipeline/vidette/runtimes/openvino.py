@@ -5,6 +5,7 @@ At its default precision (bf16 where the CPU has it) a run costs 0.6x of ONNX Ru
 
 import functools
 import importlib.util
+import io
 import sys
 import threading
 import weakref
@@ -136,7 +137,9 @@ class OpenVinoSession:
         import openvino
 
         request = compiled.create_infer_request()
-        request.set_input_tensor(openvino.Tensor(slots, shared_memory=True))
+        request.set_tensor(self._model.picture, openvino.Tensor(slots, shared_memory=True))
+        for extra in preprocess.extras:
+            request.set_tensor(extra.name, openvino.Tensor(extra.values(len(slots), shape)))
         buffer = _RequestBuffer(slots, request, shape)
         with self._lock:
             self._buffers.add(buffer)
@@ -175,7 +178,9 @@ class OpenVinoSession:
         # `Core.read_model` would try a damaged file as every other format it knows, and complain on stderr.
         frontend = openvino.frontend.FrontEndManager().load_by_framework("onnx")
         try:
-            return frontend.convert(frontend.load(str(self._model.path)))
+            # Sizes that the file fixes are reshaped here; a batch that is fixed stands in constants too.
+            opened = self._model.opened() if self._model.rebatched else None
+            return frontend.convert(frontend.load(str(self._model.path) if opened is None else io.BytesIO(opened)))
         except Exception as error:  # the frontend's exceptions share no base of their own
             path = self._model.path
             raise ModelError(f"{path}: OpenVINO cannot read it: {_reason(error)}; try `runtime: onnx`") from error
@@ -191,8 +196,11 @@ class OpenVinoSession:
 
     def _build(self, shape: tuple[int, int], sizes: tuple[int, int]) -> Any:
         network = self._network.clone()
+        preprocess, batch = self._model.preprocess, self.plan.ladder[-1]
+        shapes: dict[str, tuple[int, ...]] = {extra.name: extra.shape(batch, sizes) for extra in preprocess.extras}
+        shapes[self._model.picture] = slot_shape(preprocess, batch, sizes)
         try:
-            network.reshape({0: list(slot_shape(self._model.preprocess, self.plan.ladder[-1], sizes))})
+            network.reshape({name: list(size) for name, size in shapes.items()})
         except RuntimeError as error:
             raise cannot_run_at(self._model, shape, _reason(error)) from error
         if lie := _reshape_that_does_not_fit(network):
