@@ -8,13 +8,20 @@ import numpy as np
 import numpy.typing as npt
 
 from vidette.geometry import Transform
+from vidette.kernels import semantic
 from vidette.predictions.labels import class_name
-from vidette.predictions.masks import Outline
+from vidette.predictions.masks import Masks, Outline
+from vidette.predictions.sampling import window
+
+Classes = npt.NDArray[np.uint8] | npt.NDArray[np.uint16]
 
 
 @dataclass(slots=True, frozen=True, eq=False)
 class SemanticMap:
     """One class for each sample of a grid over the picture; the arrays belong to this object.
+
+    The grid is as fine as the model's answer and covers what the model saw. It may reach beyond the picture by less
+    than one sample.
 
     classes     (h, w) uint8 or uint16, index into `labels`
     extent      (4,) float64, left, top, right, bottom of the grid in pixels of the source picture
@@ -25,7 +32,7 @@ class SemanticMap:
     outline     how polygons are made of it
     """
 
-    classes: npt.NDArray[np.uint8] | npt.NDArray[np.uint16]
+    classes: Classes
     extent: npt.NDArray[np.float64]
     labels: Sequence[str]
     class_id: npt.NDArray[np.int32]
@@ -40,13 +47,41 @@ class SemanticMap:
     @property
     def confidence(self) -> npt.NDArray[np.float32]:
         """(n,) the mean score of each present class; 1 where the model gives none."""
-        if self.scores is None:
+        if self.scores is None or not len(self):
             return np.ones(len(self), np.float32)
-        return np.array([self.scores[self.classes == i].mean() for i in self.class_id], np.float32)
+        means = semantic.means(self.classes, self.scores, int(self.class_id.max()) + 1)
+        return means[self.class_id].astype(np.float32)
 
     def label(self, index: int) -> str:
         """The name of the class at place `index` of those that are present."""
         return class_name(self.labels, int(self.class_id[index]))
+
+    @property
+    def void(self) -> int:
+        """The number that `dense` writes where no sample is: the greatest of its type."""
+        return int(np.iinfo(self.classes.dtype).max)
+
+    def dense(self, width: int, height: int) -> Classes:
+        """(height, width) class of each pixel of the source picture of that size: the sample that it lies in."""
+        return self._spread(self.classes, self.void, width, height)
+
+    def dense_scores(self, width: int, height: int) -> npt.NDArray[np.float32]:
+        """(height, width) the same of the scores; 1 for each pixel with a class where the model gives none."""
+        scores = np.ones(self.classes.shape, np.float32) if self.scores is None else self.scores
+        return self._spread(scores, 0, width, height)
+
+    def _spread(self, grid: npt.NDArray[Any], outside: int, width: int, height: int) -> npt.NDArray[Any]:
+        left, top, pixels = window(grid, self.extent, width, height)
+        if pixels.shape == (height, width):
+            return pixels
+        full = np.full((height, width), outside, grid.dtype)
+        full[top : top + pixels.shape[0], left : left + pixels.shape[1]] = pixels
+        return full
+
+    def masks(self) -> Masks:
+        """One mask per present class, in the order of `class_id`, each as large as the grid."""
+        crops = [(self.classes == index).view(np.uint8) for index in self.class_id]
+        return Masks.of(crops, np.repeat(self.extent[None], len(self), axis=0), self.outline)
 
     def transformed(self, transform: Transform) -> "SemanticMap":
         """The same map in pixels of another picture: the grid is turned and mirrored, never resampled."""
