@@ -10,7 +10,8 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from vidette.errors import ModelError
-from vidette.onnxfile import open_shapes, read_signature
+from vidette.onnxfile import read_signature
+from vidette.onnxopen import open_shapes
 from vidette.signature import Tensor
 
 FETCHED = Path(os.environ.get("VIDETTE_TEST_MODELS", "~/.cache/vidette-test-models")).expanduser()

@@ -137,6 +137,7 @@ class Engine:
             reasons = "; ".join([*model.reasons, f"{plan.mode} plan {self._plan_reasons[model.id]}"])
             lines.append(
                 f"model {model.id}: {model.family} on {plan.runtime} ({plan.device}, {plan.precision}), {shape}, "
+                f"{model.preprocess.identity}; "
                 f"{plan.callers} callers x {plan.threads} threads, batch up to {plan.ladder[-1]} ({reasons})"
             )
         return lines
@@ -179,6 +180,7 @@ class Engine:
             "device": plan.device,
             "precision": plan.precision,
             "inputs": model.inputs,
+            "preprocess": model.preprocess.identity,
             "callers": plan.callers,
             "threads": plan.threads,
             "ladder": list(plan.ladder),

@@ -19,6 +19,7 @@ from vidette.onnxfile import read_signature
 from vidette.pixels.letterbox import Letterbox, Region, fit, own_shape
 from vidette.pixels.preprocess import Preprocess
 from vidette.pixels.tiles import regions
+from vidette.rebatching import rebatched
 from vidette.runtimes import choose
 from vidette.runtimes.base import ModelFile, PlanMode, Session, Wish
 from vidette.signature import Signature
@@ -56,6 +57,7 @@ class Model:
         self.id = request.id
         self.request = request
         self.family = described.recognised.family
+        self.task = described.recognised.task
         self.labels = described.recognised.labels
         self.decoder = described.recognised.decoder
         self.preprocess = described.recognised.preprocess
@@ -106,8 +108,8 @@ class Model:
         return [facts["input"] for _, facts in sorted(self._facts.items())]
 
     def run_facts(self, shape: tuple[int, int]) -> dict[str, Any]:
-        """What really runs at a shape (height, width), for every record: runtime, device, precision, threads, and the
-        input as `WIDTHxHEIGHT`."""
+        """What really runs at a shape (height, width), for every record: runtime, device, precision, threads, the input
+        as `WIDTHxHEIGHT`, and what pixels become on the way there."""
         facts = self._facts.get(shape)
         if facts is None:
             plan = self.session.plan
@@ -118,6 +120,7 @@ class Model:
                 "input": f"{shape[1]}x{shape[0]}",
                 "threads": plan.threads,
                 "scaling": self.request.scaling,
+                "preprocess": self.preprocess.identity,
             }
         return facts
 
@@ -171,8 +174,12 @@ def load(request: ModelRequest, mode: PlanMode, described: Described | None = No
     file = _file(request, described)
     reasons: list[str] = []
     runtime = choose(request.runtime, request.device, reasons.append)
-    session = runtime.open(file, runtime.plan(file, _wish(request, mode)))
-    return Model(request, described, session, limits, reasons)
+    wish = _wish(request, mode)
+    file, batch = rebatched(runtime, file, wish)
+    if batch is not None:
+        reasons.append(batch)
+    described = replace(described, recognised=replace(recognised, preprocess=file.preprocess))
+    return Model(request, described, runtime.open(file, runtime.plan(file, wish)), limits, reasons)
 
 
 def _file(request: ModelRequest, described: Described) -> ModelFile:

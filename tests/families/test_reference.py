@@ -74,7 +74,8 @@ class Whole:
 
     def __init__(self, name, path):
         onnxruntime = pytest.importorskip("onnxruntime")
-        from vidette.onnxfile import open_shapes, read_signature
+        from vidette.onnxfile import read_signature
+        from vidette.onnxopen import open_shapes
 
         self.reference = json.loads((HERE / "reference" / f"{name}.json").read_text())
         self.claim = recognise(read_signature(path))

@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from vidette.errors import ModelError
-from vidette.onnxfile import open_shapes
 from vidette.runtimes.base import ModelFile
 
 _SILENT = 4  # log only what is fatal: errors arrive as exceptions, and stderr belongs to the user
@@ -76,10 +75,7 @@ def create(
     options.log_severity_level = _SILENT
     for key, value in config.items():
         options.add_session_config_entry(key, value)
-    source: bytes | str = str(model.path)
-    if model.dynamic:
-        axes = (2, 3) if model.preprocess.layout == "nchw" else (1, 2)
-        source = open_shapes(model.path.read_bytes(), {0: "batch", axes[0]: "height", axes[1]: "width"})
+    source = model.opened() or str(model.path)
     try:
         return onnxruntime.InferenceSession(source, options, providers=list(providers))
     except Exception as error:  # the library's exceptions share no base of their own
