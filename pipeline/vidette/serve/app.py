@@ -7,10 +7,11 @@ from fastapi import FastAPI
 
 from vidette import __version__
 from vidette.serve import operations
+from vidette.serve.dialects import roboflow_v1
 from vidette.serve.edge import Edge, install_error_answers
 from vidette.serve.server import Server
 
-ROUTERS = (operations.router,)
+ROUTERS = (operations.router, roboflow_v1.router)
 """Fixed paths first: the hosted route takes every path of two parts."""
 
 

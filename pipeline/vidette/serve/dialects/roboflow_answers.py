@@ -1,0 +1,128 @@
+"""What both Roboflow dialects share: how thresholds are read, and what answers look like."""
+
+import base64
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+from uuid import uuid4
+
+import numpy as np
+
+from vidette.exit import Failure
+from vidette.frame import Picture
+from vidette.payloads import roboflow
+from vidette.predictions import Predictions
+from vidette.predictions.detections import Detections
+from vidette.result import Result
+from vidette.serve.answering import Wanted
+from vidette.serve.errors import RequestError
+from vidette.serve.visualising import jpeg
+
+DEFAULT_CONFIDENCE = 0.4
+DEFAULT_IOU = 0.3
+FLOOR = 0.01
+"""The lowest confidence that is honoured; lower ones mean it."""
+
+TASKS = {
+    "detection": "object-detection",
+    "oriented": "object-detection",
+    "keypoints": "keypoint-detection",
+    "segmentation": "instance-segmentation",
+    "classification": "classification",
+    "semantic": "semantic-segmentation",
+}
+"""Our tasks -> `task_type` of the registry, from which clients choose the route."""
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """How an answer is to look.
+
+    keypoint_confidence  points below it are left out
+    masks                polygons or COCO run lengths
+    picture, labels, stroke   whether a drawn picture comes along, with names, lines of how many pixels
+    flat_semantic        semantic masks also at the top level, as the hosted API has them
+    """
+
+    keypoint_confidence: float = 0.0
+    masks: Literal["polygon", "rle"] = "polygon"
+    picture: bool = False
+    labels: bool = False
+    stroke: int = 1
+    flat_semantic: bool = False
+
+
+def at_least(confidence: float) -> float:
+    """The threshold above which scores of at least `confidence` lie: Roboflow keeps what is equal to it."""
+    return float(np.nextafter(np.float32(max(confidence, FLOOR)), np.float32(0)))
+
+
+def threshold(value: float | str | None) -> float | None:
+    """`confidence` of a request: a number, or `best` and `default` for the model's own. None leaves it to the model."""
+    if value is None:
+        return at_least(DEFAULT_CONFIDENCE)
+    if value in ("best", "default"):
+        return None
+    number = float(value)
+    if not math.isfinite(number) or number < 0:
+        raise RequestError(422, f"confidence: {value!r} is not a number from 0 to 1, nor best or default")
+    return at_least(number)
+
+
+def wanted(
+    confidence: float | None,
+    iou: float | None = None,
+    agnostic: bool | None = None,
+    classes: Sequence[str] | None = None,
+    max_detections: int | None = None,
+    max_candidates: int | None = None,
+    masks: str | None = None,
+) -> Wanted:
+    """A client's thresholds with Roboflow's defaults for what it leaves out."""
+    return Wanted(
+        confidence=confidence,
+        iou=DEFAULT_IOU if iou is None else iou,
+        agnostic=bool(agnostic),
+        classes=None if classes is None else tuple(classes),
+        max_detections=300 if max_detections is None else max_detections,
+        max_candidates=3000 if max_candidates is None else max_candidates,
+        masks=masks,
+    )
+
+
+def answer(
+    outcome: Result | Failure, picture: Picture, shown: Shown, inference_id: str, seconds: float
+) -> dict[str, Any]:
+    """The body for one picture. Raises RequestError when it failed."""
+    if isinstance(outcome, Failure):
+        status = 400 if outcome.code == "pixels" else 503 if outcome.code == "stopped" else 500
+        raise RequestError(status, outcome.message)
+    fields = _fields(outcome.predictions, shown)
+    body: dict[str, Any] = {
+        "inference_id": inference_id,
+        "time": seconds,
+        "image": {"width": outcome.width, "height": outcome.height},
+        **fields,
+    }
+    if shown.picture:
+        drawn = jpeg(picture, outcome.predictions, shown.stroke, shown.labels)
+        body["visualization"] = base64.b64encode(drawn).decode()
+    return body
+
+
+def _fields(predictions: Predictions, shown: Shown) -> dict[str, Any]:
+    if not isinstance(predictions, Detections):
+        fields = roboflow.answer(predictions)
+        if shown.flat_semantic and isinstance(fields["predictions"], dict):
+            nested = fields["predictions"]
+            fields |= {name: nested[name] for name in ("segmentation_mask", "class_map") if name in nested}
+        return fields
+    if shown.keypoint_confidence > 0 and predictions.keypoints is not None:
+        points = predictions.keypoints.copy()
+        points[points[..., 2] < shown.keypoint_confidence] = np.nan
+        predictions = replace(predictions, keypoints=points)
+    fields = roboflow.answer(predictions)
+    for row in fields["predictions"]:
+        row["detection_id"] = str(uuid4())
+    return fields

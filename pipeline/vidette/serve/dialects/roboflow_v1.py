@@ -1,0 +1,233 @@
+"""Roboflow's inference server, API v1: the registry, and `/infer/{task}` with JSON.
+
+Wire formats: https://inference.roboflow.com/ and the public `inference-sdk` client.
+"""
+
+import time
+from typing import Annotated, Any, Literal
+from uuid import uuid4
+
+from fastapi import APIRouter, Request
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from starlette.responses import Response
+
+from vidette.serve.answering import limits, predict
+from vidette.serve.base64_pictures import decode_picture_text
+from vidette.serve.bodies import read_body
+from vidette.serve.dialects.roboflow_answers import TASKS, Shown, answer, threshold, wanted
+from vidette.serve.edge import json_response
+from vidette.serve.errors import RequestError
+from vidette.serve.registry import Held
+from vidette.serve.server import Server
+
+router = APIRouter(tags=["inference server v1"])
+
+
+class ImageObject(BaseModel):
+    """A picture by value or URL."""
+
+    type: str = Field(description="base64 or url")
+    value: str
+
+
+class InferRequest(BaseModel):
+    """The body of every `/infer` route; unknown fields are ignored."""
+
+    model_config = ConfigDict(protected_namespaces=())
+
+    model_id: str
+    image: ImageObject | list[ImageObject]
+    api_key: str | None = None
+    id: str | None = None
+    confidence: float | Literal["best", "default"] | None = None
+    iou_threshold: Annotated[float | None, Field(ge=0, le=1)] = None
+    class_agnostic_nms: bool | None = None
+    class_filter: list[str] | None = None
+    max_detections: Annotated[int | None, Field(ge=1)] = None
+    max_candidates: Annotated[int | None, Field(ge=1)] = None
+    keypoint_confidence: float | None = None
+    mask_decode_mode: Literal["accurate", "fast", "tradeoff"] | None = None
+    tradeoff_factor: Annotated[float | None, Field(ge=0, le=1)] = None
+    response_mask_format: Literal["polygon", "rle"] | None = None
+    visualize_predictions: bool | None = None
+    visualization_labels: bool | None = None
+    visualization_stroke_width: Annotated[int | None, Field(ge=1, le=100)] = None
+
+
+class ModelRequestBody(BaseModel):
+    """The body of `/model/add` and `/model/remove`."""
+
+    model_config = ConfigDict(protected_namespaces=())
+
+    model_id: str
+    model_type: str | None = None
+    api_key: Annotated[str | None, BeforeValidator(lambda value: value)] = None
+
+
+def parsed(model: type[BaseModel], body: bytes) -> Any:
+    """A JSON body. Raises RequestError 422 without echoing the body."""
+    try:
+        return model.model_validate_json(body)
+    except ValidationError as error:
+        detail = error.errors(include_input=False, include_url=False, include_context=False)
+        where = ".".join(str(part) for part in ("body", *detail[0]["loc"]))
+        raise RequestError(422, f"{where}: {detail[0]['msg']}", detail=detail) from None
+
+
+def given_keys(request: Request, body_key: str | None = None) -> tuple[str | None, ...]:
+    """All forms of a key, in their order of precedence."""
+    bearer = request.headers.get("authorization", "")
+    scheme, _, token = bearer.partition(" ")
+    return (
+        request.query_params.get("api_key"),
+        token.strip() if scheme.lower() == "bearer" else None,
+        request.headers.get("x-api-key"),
+        body_key,
+    )
+
+
+@router.get("/model/registry", summary="The models that are loaded")
+async def registry(request: Request) -> Response:
+    """Answered from memory: clients ask before every inference."""
+    server: Server = request.app.state.server
+    server.keys.check(given_keys(request), "infer")
+    return json_response(_registry(server))
+
+
+@router.post("/model/add", summary="Load a configured model")
+async def add(request: Request) -> Response:
+    """Loads a model by id or alias; answers when it is there."""
+    server: Server = request.app.state.server
+    body = parsed(ModelRequestBody, await read_body(request, 1e6, float(server.config.limits.slow)))
+    server.keys.check(given_keys(request, body.api_key), "infer")
+    async with server.registry.use(body.model_id, float(server.config.limits.deadline)):
+        return json_response(_registry(server))
+
+
+@router.post("/model/remove", summary="Unload a model that no camera uses")
+async def remove(request: Request) -> Response:
+    """A model that is not loaded is skipped."""
+    server: Server = request.app.state.server
+    body = parsed(ModelRequestBody, await read_body(request, 1e6, float(server.config.limits.slow)))
+    server.keys.check(given_keys(request, body.api_key), "manage")
+    await server.registry.unload(server.registry.find(body.model_id))
+    return json_response(_registry(server))
+
+
+@router.post("/model/clear", summary="Unload all models that no camera uses")
+async def clear(request: Request) -> Response:
+    """Models of cameras stay."""
+    server: Server = request.app.state.server
+    server.keys.check(given_keys(request), "manage")
+    for held in server.registry.loaded():
+        if not held.streams:
+            await server.registry.unload(held)
+    return json_response(_registry(server))
+
+
+def _registry(server: Server) -> dict[str, Any]:
+    models = []
+    for held in server.registry.loaded():
+        names = [*([] if held.aliases else [held.id]), *held.aliases, *([held.id] if held.aliases else [])]
+        models += [_model(held, name) for name in names]
+    return {
+        "models": models,
+        "total_vram_bytes": None,
+        "gpu_memory_used": None,
+        "gpu_memory_total": None,
+        "torch_cuda_allocated": None,
+        "torch_cuda_reserved": None,
+        "torch_cuda_allocator_cache": None,
+        "non_torch_gpu_memory": None,
+    }
+
+
+def _model(held: Held, name: str) -> dict[str, Any]:
+    how = held.model.preprocess
+    return {
+        "model_id": name,
+        "task_type": TASKS[held.model.task],
+        "batch_size": how.batch,
+        "input_height": how.height,
+        "input_width": how.width,
+        "vram_bytes": None,
+        "request_aliases": held.aliases,
+        "request_paths": ["/infer/" + _ROUTES[held.model.task]],
+    }
+
+
+_ROUTES = {
+    "detection": "object_detection",
+    "oriented": "object_detection",
+    "keypoints": "keypoints_detection",
+    "segmentation": "instance_segmentation",
+    "classification": "classification",
+    "semantic": "semantic_segmentation",
+}
+
+
+async def infer(request: Request) -> Response:
+    """Predictions for one picture, or for a list of them; the model's task decides what they are."""
+    server: Server = request.app.state.server
+    bounds = server.config.limits
+    begin = time.monotonic()
+    deadline = begin + float(bounds.deadline)
+    body: InferRequest = parsed(InferRequest, await read_body(request, float(bounds.body), float(bounds.slow)))
+    server.keys.check(given_keys(request, body.api_key), "infer")
+    single = isinstance(body.image, ImageObject)
+    objects = [body.image] if isinstance(body.image, ImageObject) else body.image
+    if len(objects) > bounds.pictures:
+        raise RequestError(413, f"{len(objects)} pictures in one request; this server takes {bounds.pictures}")
+    async with server.registry.use(body.model_id, float(bounds.deadline)) as held:
+        task = held.model.task
+        if body.confidence == "best" and task == "keypoints":
+            raise RequestError(422, "body.confidence: keypoint models have no `best` threshold")
+        chosen = limits(
+            held,
+            wanted(
+                threshold(body.confidence), body.iou_threshold, body.class_agnostic_nms, body.class_filter,
+                body.max_detections, body.max_candidates, "fast" if body.mask_decode_mode == "fast" else "accurate",
+            ),
+        )  # fmt: skip
+        pictures = []
+        decode_s = 0.0
+        for number, given in enumerate(objects):
+            try:
+                picture, took = await server.pictures.read(await _bytes_of(server, given))
+            except RequestError as error:
+                where = "" if single else f" (picture {number})"
+                raise RequestError(error.status, error.message + where, error.headers) from None
+            pictures.append(picture)
+            decode_s += took
+        outcomes = await predict(held, pictures, chosen, deadline, decode_s / max(1, len(pictures)))
+        shown = Shown(
+            keypoint_confidence=body.keypoint_confidence or 0.0,
+            masks=body.response_mask_format or "polygon",
+            picture=bool(body.visualize_predictions),
+            labels=bool(body.visualization_labels),
+            stroke=body.visualization_stroke_width or 1,
+        )
+        inference_id = body.id or str(uuid4())
+        seconds = time.monotonic() - begin
+        answers = [
+            answer(outcome, picture, shown, inference_id, seconds)
+            for outcome, picture in zip(outcomes, pictures, strict=True)
+        ]
+    return json_response(answers[0] if single else answers)
+
+
+for _route in sorted(set(_ROUTES.values())):
+    router.add_api_route(
+        f"/infer/{_route}", infer, methods=["POST"], summary=f"Predictions: {_route.replace('_', ' ')}",
+        openapi_extra={"requestBody": {"required": True, "content": {"application/json": {
+            "schema": {"$ref": "#/components/schemas/InferRequest"}}}}},
+    )  # fmt: skip
+
+
+async def _bytes_of(server: Server, given: ImageObject) -> bytes:
+    kind = given.type.lower()
+    if kind == "url":
+        return await server.fetcher.fetch(given.value)
+    if kind != "base64":
+        raise RequestError(400, f"image type {given.type[:40]!r} is not taken here: use base64 or url")
+    return decode_picture_text(given.value.encode())
