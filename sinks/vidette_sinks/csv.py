@@ -1,15 +1,19 @@
-"""CSV: one row per object, for spreadsheets and data frames."""
+"""CSV: one row per object or class, for spreadsheets and data frames."""
 
 import csv
 import io
 from collections.abc import Iterable, Sequence
 from typing import Any, ClassVar
 
+import numpy as np
+import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict, Field
 
 from vidette.payloads.record import utc
+from vidette.predictions import Predictions
 from vidette.predictions.detections import Detections
 from vidette.predictions.labels import class_name
+from vidette.predictions.semantic import SemanticMap
 from vidette.result import Result
 from vidette.sink import Delivery, RunFacts
 from vidette_sinks._files import LineFile, refuse_inputs
@@ -17,16 +21,25 @@ from vidette_sinks._settings import parsed
 
 COLUMNS = (
     *("stream", "epoch", "seq", "pts_s", "time", "model", "class", "class_id", "confidence"),
-    *("x1", "y1", "x2", "y2", "keypoints"),
+    *("x1", "y1", "x2", "y2", "keypoints", "points", "share"),
 )
 
 
 class CsvSettings(BaseModel):
-    """A file with a header and one row per object.
+    """A file with a header and one row per object; of classifiers one row per class that counts, best first; of
+    semantic maps one per class present, largest first.
 
-    Frames without objects have no row: use JSON Lines where every frame must be seen. Boxes are given by their corners
-    in pixels of the source picture; numbers have at most 4 decimals. `keypoints` holds x, y and confidence of each
-    landmark, all separated by spaces, and is empty for models without them.
+    Frames without any have no row: use JSON Lines where every frame must be seen. All tasks have the same columns, and
+    those that say nothing of a task are empty. Numbers have at most 4 decimals, places are in pixels of the source
+    picture, and several numbers in one column are separated by spaces:
+
+    x1 y1 x2 y2   the box; of an oriented one the upright box around it; empty for classifiers and semantic maps
+    keypoints     x, y and confidence of each keypoint
+    points        x and y of each corner of an oriented box, or of each point of the polygons around a mask: ` ; `
+                  stands between the polygons of an object
+    share         of semantic maps: the part of the picture that the class covers, 0 to 1
+
+    A file from before there was a column keeps its own columns when it is appended to.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -47,6 +60,7 @@ class CsvSink:
     def __init__(self, settings: CsvSettings) -> None:
         self.name = settings.path
         self._settings = settings
+        self._count = len(COLUMNS)
         self._file: LineFile
 
     @classmethod
@@ -64,26 +78,20 @@ class CsvSink:
         self._file = LineFile.open(self._settings.path, self._settings.append)
         if not self._file.size:
             self._file.write(_lines([COLUMNS]))
+        elif (columns := _columns(self._settings.path)) and columns == COLUMNS[: len(columns)]:
+            self._count = len(columns)
 
     def write(self, result: Result) -> None:
-        """Append a row per object. Raises SinkError."""
+        """Append a row per object or class. Raises SinkError."""
         found = result.predictions
         if not len(found):
             return
         frame = (result.stream, result.epoch, result.seq, result.pts_s, utc(result.time), result.model)
-        points = [""] * len(found)
-        boxes: list[list[Any]] = [[""] * 4] * len(found)
-        if isinstance(found, Detections):
-            boxes = found.xyxy.astype(float).round(4).tolist()
-        if isinstance(found, Detections) and found.keypoints is not None:
-            flat = found.keypoints.reshape(len(found), -1).astype(float).round(4).tolist()
-            points = [" ".join(map(str, numbers)) for numbers in flat]
-        confidences = found.confidence.astype(float).round(4).tolist()
         self._file.write(
             _lines(
-                (*frame, class_name(found.labels, class_id), class_id, confidence, *box, landmarks)
-                for class_id, confidence, box, landmarks in zip(
-                    found.class_id.tolist(), confidences, boxes, points, strict=True
+                (*frame, class_name(found.labels, class_id), class_id, confidence, *places)[: self._count]
+                for class_id, confidence, places in zip(
+                    found.class_id.tolist(), _rounded(found.confidence), _places(found), strict=True
                 )
             )
         )
@@ -91,6 +99,37 @@ class CsvSink:
     def close(self) -> None:
         """Close the file."""
         self._file.close()
+
+
+def _columns(path: str) -> tuple[str, ...]:
+    """The header of a file."""
+    with open(path, encoding="utf-8", errors="replace", newline="") as file:
+        return tuple(next(csv.reader([file.readline(4096)]), ()))
+
+
+def _places(found: Predictions) -> Iterable[Sequence[object]]:
+    """The columns from x1 on, for each object or class."""
+    empty = [""] * len(found)
+    match found:
+        case Detections():
+            keypoints = empty if found.keypoints is None else _texts(found.keypoints)
+            points = empty if found.corners is None else _texts(found.corners)
+            boxes = _rounded(found.xyxy)
+            return ((*box, *rest) for box, *rest in zip(boxes, keypoints, points, empty, strict=True))
+        case SemanticMap():
+            return ((*[""] * 6, share) for share in _rounded(found.shares))
+        case _:
+            return ([""] * 7 for _ in empty)
+
+
+def _rounded(array: npt.NDArray[np.float32]) -> list[Any]:
+    rounded: list[Any] = array.astype(float).round(4).tolist()
+    return rounded
+
+
+def _texts(array: npt.NDArray[np.float32]) -> list[str]:
+    """(n, ...) numbers of each, separated by spaces."""
+    return [" ".join(map(str, numbers)) for numbers in _rounded(array.reshape(len(array), -1))]
 
 
 def _lines(rows: Iterable[Sequence[object]]) -> bytes:
