@@ -7,7 +7,6 @@ import numpy as np
 import numpy.typing as npt
 
 from vidette.frame import Bgr
-from vidette.kernels.tint import tint
 from vidette.predictions.sampling import places
 
 Grid = npt.NDArray[np.uint8] | npt.NDArray[np.uint16]
@@ -21,6 +20,8 @@ def fill(scene: Bgr, grid: Grid, extent: npt.NDArray[np.floating], colours: Mapp
     extent   (4,), left, top, right, bottom of the grid in pixels of the scene; may reach beyond it
     colours  blue, green and red, and the opacity, by class
     """
+    from vidette.kernels.tint import tint  # numba takes 0.2 s: listing the sinks does without
+
     keep = np.full(np.iinfo(grid.dtype).max + 1, 256, np.uint16)
     add = np.zeros((len(keep), 3), np.uint16)
     for number, (colour, opacity) in colours.items():

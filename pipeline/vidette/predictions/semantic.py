@@ -8,7 +8,6 @@ import numpy as np
 import numpy.typing as npt
 
 from vidette.geometry import Transform
-from vidette.kernels import semantic
 from vidette.predictions.labels import class_name
 from vidette.predictions.masks import Masks, Outline
 from vidette.predictions.sampling import window
@@ -49,6 +48,8 @@ class SemanticMap:
         """(n,) the mean score of each present class; 1 where the model gives none."""
         if self.scores is None or not len(self):
             return np.ones(len(self), np.float32)
+        from vidette.kernels import semantic  # numba takes 0.2 s: those who only list models and sinks do without
+
         means = semantic.means(self.classes, self.scores, int(self.class_id.max()) + 1)
         return means[self.class_id].astype(np.float32)
 
