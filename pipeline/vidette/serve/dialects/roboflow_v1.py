@@ -15,6 +15,7 @@ from vidette.serve.answering import limits, predict
 from vidette.serve.base64_pictures import decode_picture_text
 from vidette.serve.bodies import read_body
 from vidette.serve.dialects.roboflow_answers import TASKS, Shown, answer, threshold, wanted
+from vidette.serve.dialects.roboflow_keys import given_keys
 from vidette.serve.edge import json_response
 from vidette.serve.errors import RequestError
 from vidette.serve.registry import Held
@@ -72,18 +73,6 @@ def parsed(model: type[BaseModel], body: bytes) -> Any:
         detail = error.errors(include_input=False, include_url=False, include_context=False)
         where = ".".join(str(part) for part in ("body", *detail[0]["loc"]))
         raise RequestError(422, f"{where}: {detail[0]['msg']}", detail=detail) from None
-
-
-def given_keys(request: Request, body_key: str | None = None) -> tuple[str | None, ...]:
-    """All forms of a key, in their order of precedence."""
-    bearer = request.headers.get("authorization", "")
-    scheme, _, token = bearer.partition(" ")
-    return (
-        request.query_params.get("api_key"),
-        token.strip() if scheme.lower() == "bearer" else None,
-        request.headers.get("x-api-key"),
-        body_key,
-    )
 
 
 @router.get("/model/registry", summary="The models that are loaded")

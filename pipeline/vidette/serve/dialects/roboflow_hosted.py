@@ -1,0 +1,202 @@
+"""Roboflow's hosted API: `GET|POST /{dataset}/{version}` with the picture in every form that is in the wild.
+
+Wire format: https://docs.roboflow.com/deploy/serverless-hosted-api-v2 and the public clients.
+"""
+
+import time
+from dataclasses import dataclass
+from typing import Any, Literal
+from uuid import uuid4
+
+import orjson
+from fastapi import APIRouter, Request
+from starlette.datastructures import QueryParams, UploadFile
+from starlette.exceptions import HTTPException
+from starlette.formparsers import MultiPartException
+from starlette.responses import Response
+
+from vidette.serve.answering import limits, predict
+from vidette.serve.base64_pictures import decode_picture_text, is_picture
+from vidette.serve.bodies import read_body
+from vidette.serve.dialects.roboflow_answers import Shown, answer, at_least, threshold, wanted
+from vidette.serve.dialects.roboflow_keys import given_keys
+from vidette.serve.edge import json_response
+from vidette.serve.errors import RequestError
+from vidette.serve.server import Server
+from vidette.serve.visualising import jpeg
+
+router = APIRouter(tags=["hosted API"])
+
+_TRUE = ("true", "1", "on", "yes", "t", "y")
+_FALSE = ("false", "0", "off", "no", "f", "n")
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """The parameters of a hosted request; unknown ones are ignored, empty ones are absent."""
+
+    confidence: float | None
+    overlap: float | None
+    classes: list[str] | None
+    max_detections: int | None
+    shown: Shown
+    format: Literal["json", "image", "image_and_json"]
+    masks: str
+    best: bool
+    oriented: bool
+
+
+def read_query(query: QueryParams) -> Query:
+    """Raises RequestError 422 for values that cannot be read, 400 for mask details that do not exist."""
+
+    def text(name: str) -> str | None:
+        return query.get(name, "").strip() or None
+
+    def number(name: str) -> float | None:
+        given = text(name)
+        if given is None:
+            return None
+        try:
+            return float(given)
+        except ValueError:
+            raise _invalid(name, given, "a number") from None
+
+    def whole(name: str) -> int | None:
+        given = text(name)
+        if given is None:
+            return None
+        if not given.isdecimal() or int(given) < 1:
+            raise _invalid(name, given, "a number from 1")
+        return int(given)
+
+    def flag(name: str) -> bool:
+        given = (text(name) or "false").lower()
+        if given not in _TRUE + _FALSE:
+            raise _invalid(name, given, "true or false")
+        return given in _TRUE
+
+    def part(name: str) -> float | None:
+        value = number(name)
+        if value is not None and not 0 <= value <= 100:
+            raise _invalid(name, str(value), "a number from 0 to 1, or from 1 to 100 per cent")
+        return value / 100 if value is not None and value >= 1 else value
+
+    named = text("confidence") in ("best", "default")
+    confidence = threshold(text("confidence")) if named else None if (c := part("confidence")) is None else at_least(c)
+    if not named and confidence is None:
+        confidence = threshold(None)
+    mode = text("mask_decode_mode") or "accurate"
+    if mode not in ("accurate", "fast", "tradeoff"):
+        raise RequestError(400, f"mask_decode_mode: {mode[:40]!r} is none of accurate, fast, tradeoff")
+    factor = number("tradeoff_factor") or 0.0
+    if mode == "tradeoff" and not 0 <= factor <= 1:
+        raise RequestError(400, f"tradeoff_factor: {factor} is not between 0 and 1")
+    masks = text("response_mask_format") or "polygon"
+    if masks not in ("polygon", "rle"):
+        raise _invalid("response_mask_format", masks, "polygon or rle")
+    listed = text("classes") or text("class_filter")
+    format = text("format")
+    return Query(
+        confidence=confidence,
+        overlap=part("overlap"),
+        classes=[name.strip() for name in listed.split(",") if name.strip()] if listed else None,
+        max_detections=whole("max_detections"),
+        shown=Shown(
+            keypoint_confidence=number("keypoint_confidence") or 0.0,
+            masks="rle" if masks == "rle" else "polygon",
+            picture=format == "image_and_json",
+            labels=flag("labels"),
+            stroke=whole("stroke") or 1,
+            flat_semantic=True,
+        ),
+        format="image" if format == "image" else "image_and_json" if format == "image_and_json" else "json",
+        masks="fast" if mode == "fast" or (mode == "tradeoff" and factor == 0) else "accurate",
+        best=text("confidence") == "best",
+        oriented=not flag("disable_preproc_auto_orient"),
+    )
+
+
+def _invalid(name: str, given: str, wanted: str) -> RequestError:
+    message = f"query.{name}: {given[:40]!r} is not {wanted}"
+    return RequestError(422, message, detail=[{"type": "value_error", "loc": ["query", name], "msg": message}])
+
+
+async def picture_of(request: Request, server: Server) -> bytes:
+    """The picture's bytes: `image=` in the query, the part `file` of a form, else the whole body as base64.
+
+    Raises RequestError 400 when there is none, 413 when it is too large.
+    """
+    url = request.query_params.get("image", "").strip()
+    if url:
+        kind = request.query_params.get("image_type", "").strip().lower()
+        if kind not in ("", "url", "base64"):
+            raise RequestError(400, f"image_type {kind[:40]!r} is not taken here: use base64 or url")
+        return await server.fetcher.fetch(url)
+    if request.method == "GET":
+        raise RequestError(400, "name a picture with image=URL, or POST one")
+    bounds = server.config.limits
+    if request.headers.get("content-type", "").lower().startswith("multipart/form-data"):
+        return await _file_of_form(request, server)
+    body = await read_body(request, float(bounds.body), float(bounds.slow))
+    if body[:1] == b"{" and not is_picture(body):
+        return await _picture_of_json(body, server)
+    return decode_picture_text(body)
+
+
+async def _file_of_form(request: Request, server: Server) -> bytes:
+    bounds = server.config.limits
+    if "boundary=" not in request.headers.get("content-type", ""):
+        raise RequestError(
+            400, "Content-Type: multipart/form-data lacks its boundary: let your HTTP library set this header itself"
+        )
+    declared = request.headers.get("content-length", "")
+    if declared.isdigit() and int(declared) > float(bounds.body):
+        raise RequestError(413, f"the body is larger than the {bounds.body} that this server takes")
+    try:
+        form = await request.form(max_files=bounds.parts, max_fields=bounds.parts, max_part_size=int(bounds.body))
+    except (MultiPartException, HTTPException) as error:
+        raise RequestError(400, f"the form cannot be read: {getattr(error, 'detail', error)}") from None
+    part = form.get("file")
+    if not isinstance(part, UploadFile):
+        raise RequestError(400, "the form has no part `file` with a picture")
+    return await part.read()
+
+
+async def _picture_of_json(body: bytes, server: Server) -> bytes:
+    try:
+        image = orjson.loads(body).get("image")
+    except (orjson.JSONDecodeError, AttributeError):
+        raise RequestError(400, "Could not load input image. Cause: the body is neither base64 nor JSON") from None
+    if isinstance(image, dict):
+        kind, value = str(image.get("type", "base64")).lower(), image.get("value")
+    else:
+        kind, value = "base64", image
+    if not isinstance(value, str) or kind not in ("url", "base64"):
+        raise RequestError(400, 'Could not load input image. Cause: send {"image": {"type": "base64", "value": ...}}')
+    return await server.fetcher.fetch(value) if kind == "url" else decode_picture_text(value.encode())
+
+
+async def infer(request: Request, dataset: str, version: str) -> Response:
+    """Predictions for one picture by the model `dataset/version`."""
+    server: Server = request.app.state.server
+    bounds = server.config.limits
+    begin = time.monotonic()
+    server.keys.check(given_keys(request), "infer")
+    query = read_query(request.query_params)
+    async with server.registry.use(f"{dataset}/{version}", float(bounds.deadline)) as held:
+        if query.best and held.model.task == "keypoints":
+            raise RequestError(422, "confidence: keypoint models have no `best` threshold")
+        picture, decode_s = await server.pictures.read(await picture_of(request, server))
+        chosen = limits(
+            held,
+            wanted(query.confidence, query.overlap, None, query.classes, query.max_detections, None, query.masks),
+        )
+        outcomes = await predict(held, [picture], chosen, begin + float(bounds.deadline), decode_s)
+    body: dict[str, Any] = answer(outcomes[0], picture, query.shown, str(uuid4()), time.monotonic() - begin)
+    if query.format == "image":
+        drawn = jpeg(picture, outcomes[0].predictions, query.shown.stroke, query.shown.labels)  # type: ignore[union-attr]
+        return Response(drawn, media_type="image/jpeg")
+    return json_response(body)
+
+
+router.add_api_route("/{dataset}/{version}", infer, methods=["GET", "POST"], summary="Predictions for one picture")
