@@ -92,25 +92,85 @@ def test_what_a_model_is_as_json(twelve_classes: Path, capsys: pytest.CaptureFix
     assert facts["inputs"] == [{"name": "images", "shape": [None, 3, None, None], "dtype": "float32"}]
     assert facts["preprocess"]["resize"] == "letterbox"
     assert facts["metadata"]["stride"] == "32"
+    assert facts["preprocess"]["identity"] == "rgb, pixel / 255, letterbox on 114, nchw float32"
+    assert facts["sidecar"] is None
+    assert facts["runtimes"]["onnx"] == "yes, on cpu in f32"
     assert set(facts["runtimes"]) >= {"onnx", "openvino", "cuda"}
 
 
 def test_a_model_of_no_known_family(models: Path, capsys: pytest.CaptureFixture[str]) -> None:
     save(models / "odd.onnx", [1, 2, 3, 4, 5], {"author": "me " * 100})
-    assert main(["models", "odd"]) == 1
+    assert main(["models", "odd"]) == 2
     captured = capsys.readouterr()
     assert "output0: 1 x 2 x 3 x 4 x 5" in captured.out
     assert "author: me me" in captured.out
     assert "(300 characters)" in captured.out
-    assert "# odd.yaml\n  family: ..." in captured.out
-    assert "labels: [" in captured.out
+    assert f"say so in {models / 'odd.yaml'}" in captured.out
     assert captured.err.startswith(f"vidette: {models / 'odd.onnx'}: no family fits")
     assert captured.err.count("\n") == 1
 
 
+def test_the_lines_that_would_help_can_be_pasted(models: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = save(models / "odd.onnx", ["batch", 16, "anchors"], {})
+    assert main(["models", "odd"]) == 2
+    (models / "odd.yaml").write_text(
+        capsys.readouterr().out.partition("for example:\n")[2].replace("first, second", "")
+    )
+    assert main(["models", "odd"]) == 2
+    assert f"{models / 'odd.yaml'}:4: labels: must be a list" in capsys.readouterr().err
+    text = (models / "odd.yaml").read_text()
+    names = ", ".join(f"thing{index}" for index in range(12))
+    (models / "odd.yaml").write_text(text.replace("labels: []", f"labels: [{names}]"))
+    assert main(["models", "odd"]) == 0
+    out = capsys.readouterr().out
+    assert f"sidecar   {models / 'odd.yaml'} (family, labels, input)" in out
+    assert "12: thing0, " in out
+    assert "value = pixel / 255" in out
+    assert path.is_file()
+
+
+@pytest.mark.parametrize(
+    ("sidecar", "says"),
+    [
+        ("input:\n  resise: crop\n", "things.yaml:2: input.resise: unknown; did you mean resize?"),
+        ("family: ultralytic\n", "things.yaml:1: family: ultralytic is unknown; did you mean ultralytics?"),
+        ("input:\n\n  dtype: uint8\n", "things.yaml:3: input.dtype: says uint8, but the file's input is float32"),
+        ("input: {layout: nhwc}\n", "things.yaml:1: input.layout:"),
+        ("labels: [cat, dog]\n", "things.yaml:1: labels has 2 names but the model has 12 classes"),
+    ],
+)
+@pytest.mark.parametrize("command", [["models", "things"], ["run", "sample:?frames=1", "--model", "things"]])
+def test_a_sidecar_that_is_wrong_is_told_at_load(
+    command: list[str], sidecar: str, says: str, twelve_classes: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    twelve_classes.with_suffix(".yaml").write_text(sidecar)
+    assert main(command) == 2
+    err = capsys.readouterr().err
+    assert says in err
+    assert err.count("\n") == 1
+
+
+@pytest.mark.parametrize("lie", [{"task": "knitting"}, {"names": "{0: 'a'}"}])
+def test_metadata_that_lie_are_told_at_load(
+    lie: dict[str, str], models: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    names = str(dict(enumerate("abcdefghijkl")))
+    save(models / "liar.onnx", ["batch", 16, "anchors"], {"task": "detect", "names": names, "stride": "32"} | lie)
+    for command in (["models", "liar"], ["run", "sample:?frames=1", "--model", "liar"]):
+        assert main(command) == 2
+        err = capsys.readouterr().err
+        assert "its metadata say task " in err
+        assert err.count("\n") == 1
+
+
+def test_a_class_filter_that_names_no_class(twelve_classes: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["run", "sample:?frames=1", "--model", "things", "--classes", "thing12"]) == 2
+    assert "--classes: the model has no class 'thing12'; did you mean 'thing" in capsys.readouterr().err
+
+
 def test_a_file_that_is_no_model(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "notes.onnx").write_text("just text")
-    assert main(["models", "notes.onnx"]) == 1
+    assert main(["models", "notes.onnx"]) == 2
     assert "text file" in capsys.readouterr().err
 
 

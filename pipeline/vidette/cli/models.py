@@ -3,13 +3,14 @@
 import argparse
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from vidette import catalogue
 from vidette.errors import ConfigError, ModelError
 from vidette.families.base import Recognised
-from vidette.pixels.preprocess import Preprocess
+from vidette.sidecar import sidecar_path
 from vidette.signature import Signature, Tensor
 from vidette.urls import scheme_of
 
@@ -48,17 +49,26 @@ def call(args: argparse.Namespace) -> int:
         case ["get", name]:
             return _get(name, args)
         case [name] if name != "get":
-            described = describe(catalogue.locate(name))
-            _print(described, args.json, _described_lines)
-            if "problem" in described:
-                print(f"vidette: {described['problem']}", file=sys.stderr)
-                return 1
+            return _describe(name, args.json)
         case ["get", *_]:
             raise ConfigError(
                 f"vidette models get takes one name or URL; the catalogue has {', '.join(catalogue.ENTRIES)}"
             )
         case _:
             raise ConfigError("vidette models takes one file or name")
+    return 0
+
+
+def _describe(name: str, as_json: bool) -> int:
+    try:
+        described = describe(catalogue.locate(name))
+    except ModelError as error:
+        raise ConfigError(str(error)) from None  # the file that was named, or the YAML beside it: fix it
+    _print(described, as_json, _described_lines)
+    if "problem" in described:
+        sys.stdout.flush()
+        print(f"vidette: {described['problem']}", file=sys.stderr)
+        return 2
     return 0
 
 
@@ -101,9 +111,9 @@ def listing() -> dict[str, Any]:
 
 
 def describe(path: Path) -> dict[str, Any]:
-    """Everything that a model file says, and what recognised it or why nothing did (`problem`).
+    """Everything that a model file and its sidecar say, and what recognised it or why nothing did (`problem`).
 
-    Raises ModelError when it is no ONNX file.
+    Raises ModelError when it is no ONNX file, or its sidecar cannot be read.
     """
     from vidette.families import recognise
     from vidette.onnxfile import read_signature
@@ -111,6 +121,7 @@ def describe(path: Path) -> dict[str, Any]:
     signature = read_signature(path)
     facts: dict[str, Any] = {
         "path": str(path),
+        "sidecar": _sidecar(path, signature),
         "inputs": [_tensor(tensor) for tensor in signature.inputs],
         "outputs": [_tensor(tensor) for tensor in signature.outputs],
         "opset": signature.opset,
@@ -119,8 +130,14 @@ def describe(path: Path) -> dict[str, Any]:
     try:
         recognised = recognise(signature)
     except ModelError as error:
-        return {**facts, "problem": f"{path}: {error}", "sidecar": _sidecar_lines(path, signature)}
-    return {**facts, **_recognised(recognised), "runtimes": _runtimes()}
+        return {**facts, "problem": f"{path}: {error}", "suggestion": _suggestion(path, signature)}
+    return {**facts, **_recognised(recognised), "runtimes": _runtimes(path, signature, recognised)}
+
+
+def _sidecar(path: Path, signature: Signature) -> dict[str, Any] | None:
+    if not sidecar_path(path).is_file():
+        return None
+    return {"path": str(sidecar_path(path)), "keys": list(signature.sidecar)}
 
 
 def _tensor(tensor: Tensor) -> dict[str, Any]:
@@ -129,38 +146,63 @@ def _tensor(tensor: Tensor) -> dict[str, Any]:
 
 def _recognised(recognised: Recognised) -> dict[str, Any]:
     preprocess = recognised.preprocess
+    skeleton = getattr(recognised.decoder, "skeleton", None)
     return {
         "task": recognised.task,
         "family": recognised.family,
         "why": recognised.why,
         "labels": list(recognised.labels),
-        "preprocess": {name: getattr(preprocess, name) for name in preprocess.__dataclass_fields__},
+        "keypoints": None if skeleton is None else list(skeleton.points),
+        "skeleton": None if skeleton is None else {"name": skeleton.name, "bones": [list(b) for b in skeleton.bones]},
+        "confidence": recognised.defaults.confidence,
+        "preprocess": asdict(preprocess) | {"identity": preprocess.identity, "value": preprocess.formula},
         "opened": recognised.dynamic,
     }
 
 
-def _runtimes() -> dict[str, str]:
-    """Per runtime: `yes`, or what is missing."""
+def _runtimes(path: Path, signature: Signature, recognised: Recognised) -> dict[str, str]:
+    """Per runtime: `yes` with the device and precision that it would use, or what is missing."""
+    from vidette.budget import cores
     from vidette.runtimes import choose, names
+    from vidette.runtimes.base import ModelFile, Wish
 
+    file = ModelFile(path.stem, path, signature, recognised.preprocess, recognised.dynamic)
     states = {}
     for name in names():
         try:
-            choose(name)
-            states[name] = "yes"
+            plan = choose(name).plan(file, Wish(cores=cores()))
         except ModelError as error:
             states[name] = str(error).removeprefix(f"runtime: {name}: ")
+            continue
+        precision = "its fast precision" if plan.precision == "auto" else plan.precision
+        states[name] = f"yes, on {plan.device} in {precision}"
     return states
 
 
-def _sidecar_lines(path: Path, signature: Signature) -> list[str]:
-    """What somebody who knows the model would write into the YAML beside it."""
+def _suggestion(path: Path, signature: Signature) -> list[str]:
+    """The YAML that somebody who knows the model would write beside it, ready to paste: what is known is filled in."""
     from vidette.families import families
 
-    known = ", ".join(family.name for family in families())
-    lines = [f"# {path.with_suffix('.yaml').name}", f"family: ...   # one of {known}"]
-    if "names" not in signature.metadata and "labels" not in signature.sidecar:
-        lines.append("labels: [first, second, ...]   # in the order of the model's classes, or the path of a text file")
+    given = signature.sidecar
+    picture = next((tensor for tensor in signature.inputs if len(tensor.shape) == 4), None)
+    layout = "nhwc" if picture and picture.shape[3] in (1, 3) else "nchw"
+    lines = [
+        f"family: {given.get('family', families()[0].name)}",
+        f"#       one of {', '.join(family.name for family in families())}",
+    ]
+    if "names" not in signature.metadata and "labels" not in given:
+        lines.append("labels: [first, second]   # in the order of the model's classes, or the path of a text file")
+    lines += [
+        "input:",
+        f"  layout: {layout}",
+        "  colour: rgb              # or bgr",
+        "  mean: 0                  # value = (pixel * scale - mean) / std; both in the scaled unit",
+        "  std: 1",
+        "  scale: 1/255             # 1 for models that take 0..255",
+        "  resize: letterbox        # or topleft, stretch, crop",
+    ]
+    if picture and None in picture.shape[1:]:
+        lines.append("  size: 640                # longer side, or WIDTHxHEIGHT")
     return lines
 
 
@@ -191,34 +233,44 @@ def _described_lines(facts: dict[str, Any]) -> Iterator[str]:
     def row(name: str, value: object) -> str:
         return f"{name:9} {value}"
 
+    known = "problem" not in facts
     yield row("file", facts["path"])
-    if "problem" not in facts:
+    if facts["sidecar"]:
+        yield row("sidecar", f"{facts['sidecar']['path']} ({', '.join(facts['sidecar']['keys']) or 'empty'})")
+    if known:
         yield row("task", facts["task"])
         yield row("family", f"{facts['family']} ({facts['why']})")
         yield row("labels", _labels(facts["labels"]))
+        if facts["keypoints"]:
+            bones = len(facts["skeleton"]["bones"])
+            joined = f"; skeleton {facts['skeleton']['name']}, {bones} bones" if bones else "; no skeleton"
+            yield row("keypoints", f"{len(facts['keypoints'])}: {_first(facts['keypoints'])}{joined}")
     for tensor in facts["inputs"]:
         yield row("input", _shape(tensor))
-    if "problem" not in facts:
+    if known:
         for line in _preprocess(facts["preprocess"], facts["opened"]):
             yield row("", line)
     for tensor in facts["outputs"]:
         yield row("output", _shape(tensor))
     yield row("opset", facts["opset"])
-    if "problem" not in facts:
+    if known:
         for name, state in facts["runtimes"].items():
             yield row("runs on", f"{name}: {state}")
         return
     for key, value in facts["metadata"].items() or {"": "none"}.items():
         yield row("metadata", f"{key}: {_short(value)}" if key else value)
-    yield "\nIf you know what it is, say so in a YAML file beside it:"
-    yield from (f"  {line}" for line in facts["sidecar"])
+    yield f"\nIf you know what it is, say so in {sidecar_path(Path(facts['path']))}, for example:\n"
+    yield from facts["suggestion"]
 
 
 def _labels(labels: Sequence[str]) -> str:
     if not labels:
         return "none in the file: classes are numbers; name them in the YAML beside it: `labels: [...]`"
-    more = ", ..." if len(labels) > LABELS_SHOWN else ""
-    return f"{len(labels)}: {', '.join(labels[:LABELS_SHOWN])}{more}"
+    return f"{len(labels)}: {_first(labels)}"
+
+
+def _first(names: Sequence[str]) -> str:
+    return ", ".join(names[:LABELS_SHOWN]) + (", ..." if len(names) > LABELS_SHOWN else "")
 
 
 def _shape(tensor: Mapping[str, Any]) -> str:
@@ -227,29 +279,24 @@ def _shape(tensor: Mapping[str, Any]) -> str:
 
 
 def _preprocess(facts: Mapping[str, Any], opened: bool) -> Iterator[str]:
-    preprocess = Preprocess(**facts)
-    yield f"layout {preprocess.layout.upper()}, {preprocess.colour.upper()}, {_values(preprocess)}"
-    any_side = f"any multiple of {preprocess.stride}"
-    if preprocess.width is None and preprocess.height is None:
-        size = f"{any_side}; {preprocess.size} on the longer side by default, the other follows the picture"
+    yield f"layout {facts['layout'].upper()}, {facts['colour'].upper()}, value = {facts['value']}"
+    any_side = f"any multiple of {facts['stride']}"
+    if facts["width"] is None and facts["height"] is None:
+        size = f"{any_side}; {facts['size']} on the longer side by default, the other follows the picture"
     else:
-        size = f"{preprocess.width or any_side} x {preprocess.height or any_side} (width x height)"
+        size = f"{facts['width'] or any_side} x {facts['height'] or any_side} (width x height)"
     yield f"size {size}{', whatever the file declares' if opened else ''}"
+    middle = "" if facts["margin"] == 1 else f", of which the middle {facts['margin']:g} of each side is used"
     yield {
-        "letterbox": f"resize letterbox, centred on padding of {preprocess.pad}",
-        "topleft": f"resize into the top left corner, padding of {preprocess.pad}",
-        "stretch": "resize by stretching, no padding",
-    }[preprocess.resize]
-    yield f"batch {preprocess.batch or 'any'}"
+        "letterbox": f"resize letterbox, centred on padding of {facts['pad']}",
+        "topleft": f"resize into the top left corner, padding of {facts['pad']}",
+        "stretch": f"resize by stretching, no padding{middle}",
+        "crop": f"resize to fill the input, what stands over is cut off{middle}",
+    }[facts["resize"]]
+    yield f"batch {facts['batch'] or 'any'}{_OPENS if facts['batch'] and not opened else ''}"
 
 
-def _values(preprocess: Preprocess) -> str:
-    """The formula of `Preprocess` for a person: (pixel - mean) / divisor, once where all channels share it."""
-    channels = [
-        (f"(pixel - {mean:g})" if mean else "pixel") + ("" if scale == 1 else f" / {1 / scale:g}")
-        for mean, scale in zip(preprocess.mean, preprocess.scale, strict=True)
-    ]
-    return f"value = {channels[0] if len(set(channels)) == 1 else ', '.join(channels)}"
+_OPENS = " in the file; opened when it is loaded if another is wanted and the answers stay the same"
 
 
 def _short(text: str, limit: int = 100) -> str:

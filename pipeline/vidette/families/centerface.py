@@ -6,7 +6,7 @@ https://github.com/Star-Clouds/CenterFace (https://arxiv.org/abs/1911.03599): he
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy.typing as npt
 
@@ -15,7 +15,7 @@ from vidette.families.base import Recognised, Thresholds
 from vidette.kernels import heads
 from vidette.pixels.letterbox import Letterbox
 from vidette.predictions.detections import Detections
-from vidette.predictions.skeletons import FACE_5
+from vidette.predictions.skeletons import FACE_5, Skeleton
 from vidette.signature import Signature
 
 STRIDE = 4
@@ -28,6 +28,7 @@ class Maps:
     """Decodes heat (1, h, w), size (2, h, w), offset (2, h, w) and landmarks (10, h, w)."""
 
     labels: tuple[str, ...]
+    skeleton: ClassVar[Skeleton] = FACE_5
 
     def __call__(self, outputs: Sequence[npt.NDArray[Any]], letterbox: Letterbox, limits: Thresholds) -> Detections:
         """See `Decoder`. Keypoints are (N, 5, 3); the model rates none of them, so they get their box's confidence."""
@@ -38,7 +39,7 @@ class Maps:
         candidates, points, state = heads.centres(heat, extent, offset, landmarks, limits.confidence, STRIDE)
         if limits.classes is not None and 0 not in limits.classes:
             candidates, points = candidates[:, :0].copy(), points[:0]
-        return reading.detections(candidates, state, letterbox, limits, self.labels, points, skeleton=FACE_5)
+        return reading.detections(candidates, state, letterbox, limits, self.labels, points, skeleton=self.skeleton)
 
 
 class CenterFace:
