@@ -2,13 +2,16 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 import numpy.typing as npt
 
 from vidette.geometry import Transform
 from vidette.predictions.labels import class_name
+
+if TYPE_CHECKING:
+    import supervision as sv
 
 
 @dataclass(slots=True, frozen=True, eq=False)
@@ -39,6 +42,12 @@ class Classification:
     def label(self, index: int) -> str:
         """The name of the class at place `index` of those that count."""
         return class_name(self.labels, int(self.class_id[index]))
+
+    def to_supervision(self) -> "sv.Classifications":
+        """The classes that count as a `supervision.Classifications`, which knows no names."""
+        import supervision as sv  # 1 s and 100 MB: only for those who ask
+
+        return sv.Classifications(self.class_id.astype(int), self.confidence)
 
     def transformed(self, transform: Transform) -> "Classification":
         """Itself: it lies nowhere."""

@@ -10,6 +10,7 @@ import numpy.typing as npt
 from vidette.geometry import Transform
 from vidette.predictions.labels import class_name
 from vidette.predictions.masks import Masks, Outline
+from vidette.predictions.sampling import layers
 from vidette.predictions.skeletons import Skeleton, numbered
 
 if TYPE_CHECKING:
@@ -60,6 +61,22 @@ class Detections:
         count = 0 if self.keypoints is None else self.keypoints.shape[1]
         return self.skeleton.points if self.skeleton else numbered(count).points
 
+    @property
+    def xywhr(self) -> F32 | None:
+        """(N, 5) centre, width, height and angle of oriented boxes: radians from x towards y, -pi/2 up to pi/2.
+
+        None where boxes are upright. Exact while the corners are those of rectangles: a scale that differs in x and y
+        makes parallelograms of them.
+        """
+        if self.corners is None:
+            return None
+        corners = self.corners.astype(np.float64)
+        along, across = corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 1]
+        angle = np.arctan2(along[:, 1], along[:, 0])
+        angle = (angle + np.pi / 2) % np.pi - np.pi / 2  # half a turn leaves a rectangle as it is
+        sides = np.hypot(along[:, 0], along[:, 1]), np.hypot(across[:, 0], across[:, 1])
+        return np.column_stack([corners.mean(axis=1), *sides, angle]).astype(np.float32)
+
     def transformed(self, transform: Transform) -> "Detections":
         """The same objects in pixels of another picture, nothing clipped."""
         keypoints = self.keypoints
@@ -104,14 +121,41 @@ class Detections:
             cut=sum(part.cut for part in parts),
         )
 
-    def to_supervision(self) -> "sv.Detections":
-        """The same as a `supervision.Detections`, names under `data["class_name"]`."""
-        import supervision as sv  # 1 s and 100 MB: only for those who ask
+    def to_supervision(self, width: int | None = None, height: int | None = None) -> "sv.Detections":
+        """The same as a `supervision.Detections`.
 
+        Names are under `data["class_name"]`, corners of oriented boxes under `data["xyxyxyxy"]`, where supervision
+        looks for them. Masks become (N, height, width) bool, of a picture of that size; where it is not given, of the
+        smallest picture that holds them all.
+        """
+        import supervision as sv  # 1 s and 100 MB: only for those who ask
+        from supervision.config import ORIENTED_BOX_COORDINATES
+
+        data = {"class_name": np.array([self.label(i) for i in range(len(self))], dtype=str)}
+        if self.corners is not None:
+            data[ORIENTED_BOX_COORDINATES] = self.corners.copy()
+        dense = None
+        if self.masks is not None:
+            crops = [self.masks.crop(i) for i in range(len(self))]
+            dense = layers(crops, self.masks.extents, width, height)
         return sv.Detections(
             xyxy=self.xyxy.copy(),
+            mask=dense,
             confidence=self.confidence.copy(),
             class_id=self.class_id.astype(int),
+            data=data,
+        )
+
+    def to_supervision_keypoints(self) -> "sv.KeyPoints":
+        """The keypoints as a `supervision.KeyPoints`: K is 0 for models without them."""
+        import supervision as sv
+
+        points = np.empty((len(self), 0, 3), np.float32) if self.keypoints is None else self.keypoints
+        # by place: the third argument has another name since 0.29
+        return sv.KeyPoints(
+            points[..., :2].copy(),
+            self.class_id.astype(int),
+            points[..., 2].copy(),
             data={"class_name": np.array([self.label(i) for i in range(len(self))], dtype=str)},
         )
 

@@ -1,5 +1,6 @@
 """From a grid of samples that lies somewhere over a picture to the picture's own pixels."""
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -37,6 +38,27 @@ def window(
     """
     left, top, rows, columns = places(grid.shape, extent, width, height)
     return left, top, grid.take(columns, axis=1).take(rows, axis=0)  # whole rows last: those are plain copies
+
+
+def layers(
+    crops: Sequence[npt.NDArray[np.uint8]],
+    extents: npt.NDArray[np.floating],
+    width: int | None = None,
+    height: int | None = None,
+) -> npt.NDArray[np.bool_]:
+    """(N, height, width) bool, a whole picture for each of N grids of 0 and 1 that lie at (N, 4) extents.
+
+    Without a width or height it is that of the smallest picture that holds all extents.
+    """
+    ends = np.nan_to_num(extents[:, 2:], posinf=0, neginf=0).max(axis=0, initial=0)
+    full_width, full_height = (
+        int(np.ceil(end)) if size is None else size for end, size in zip(ends, (width, height), strict=True)
+    )
+    full = np.zeros((len(crops), full_height, full_width), bool)
+    for layer, crop, extent in zip(full, crops, extents, strict=True):
+        left, top, pixels = window(crop, extent, full_width, full_height)
+        layer[top : top + pixels.shape[0], left : left + pixels.shape[1]] = pixels
+    return full
 
 
 def _along(low: float, high: float, count: int, size: int) -> tuple[int, npt.NDArray[np.intp]]:
