@@ -15,10 +15,20 @@ from vidette.families.centerface import CenterFace
 from vidette.families.end_to_end import EndToEnd
 from vidette.families.objectness import Objectness
 from vidette.families.ultralytics import Ultralytics
+from vidette.families.ultralytics_oriented import UltralyticsOriented
+from vidette.families.ultralytics_pose import UltralyticsPose
 from vidette.families.yolox import Yolox
 from vidette.signature import Signature, Tensor
 
-FAMILIES: tuple[Family, ...] = (Ultralytics(), Objectness(), Yolox(), EndToEnd(), CenterFace())
+FAMILIES: tuple[Family, ...] = (
+    Ultralytics(),
+    UltralyticsPose(),
+    UltralyticsOriented(),
+    Objectness(),
+    Yolox(),
+    EndToEnd(),
+    CenterFace(),
+)
 
 
 def families() -> tuple[Family, ...]:

@@ -22,6 +22,8 @@ class Thresholds:
 
     confidence      candidates score above it
     iou             overlap above which NMS drops the weaker of two boxes (ignored by end-to-end heads)
+    rotated_iou     how the overlap of oriented boxes is measured: `probabilistic` (ProbIoU with fast suppression, as
+                    Ultralytics does) or `exact` (shared area of the two rectangles, greedy)
     agnostic        NMS across classes
     classes         class ids to keep, None for all
     max_detections  objects kept per picture, best first
@@ -40,6 +42,7 @@ class Thresholds:
     masks: Literal["accurate", "fast"] = "accurate"
     outline: Outline = field(default_factory=Outline)
     top_k: int = 5
+    rotated_iou: Literal["probabilistic", "exact"] = "probabilistic"
 
     def class_mask(self, count: int) -> npt.NDArray[np.bool_]:
         """(count,) bool: which classes may appear."""
@@ -75,6 +78,7 @@ class Recognised:
     why: str
     defaults: Thresholds = Thresholds()
     dynamic: bool = False  # the file declares fixed sizes, but works at any: its declaration is opened before loading
+    one_by_one: bool = False  # outputs have no batch axis: a run takes one picture, and the decoder gets them whole
 
 
 class Family(Protocol):

@@ -163,9 +163,23 @@ def end_to_end(signature: Signature) -> bool | None:
     return None if told is None else told.lower() == "true"
 
 
+def exported(signature: Signature, preprocess: Preprocess) -> Preprocess:
+    """With the stride and the size that Ultralytics' exporter writes down, for files that take any."""
+    stride = whole(signature.metadata.get("stride")) or preprocess.stride
+    size = whole(signature.metadata.get("imgsz")) or preprocess.size
+    return replace(preprocess, stride=stride, size=size)
+
+
 def misshapen(outputs: Sequence[npt.NDArray[Any]], wanted: str) -> DecodeError:
     """The error for a run that returned something else than the file declares."""
     return DecodeError("shape", f"the model returned {', '.join(str(o.shape) for o in outputs)}; expected {wanted}")
+
+
+def not_numbers() -> DecodeError:
+    """The error for a run whose scores or boxes are NaN or infinite."""
+    return DecodeError(
+        "nan", "the model returned scores or boxes that are not numbers; if precision is not f32, try f32"
+    )
 
 
 def survivors(
@@ -180,9 +194,7 @@ def survivors(
     """Suppress (unless the graph has), map to the source picture and clip: boxes, confidence, class and position among
     the candidates, as `nms.finish` returns them. Raises DecodeError."""
     if state != heads.OK:
-        raise DecodeError(
-            "nan", "the model returned scores or boxes that are not numbers; if precision is not f32, try f32"
-        )
+        raise not_numbers()
     return nms.finish(
         candidates,
         letterbox.inverse if inverse is None else inverse,

@@ -50,6 +50,8 @@ class Ultralytics:
             return None
         if metadata.get("task", "detect") != "detect" or "RTDETR" in metadata.get("head", ""):
             return None
+        if "keypoints" in signature.sidecar and not forced:
+            return None
         _, rows, columns = output.shape
         count = rows - 4 if rows else None
         if (count is not None and count < 1) or columns == 6 != rows:

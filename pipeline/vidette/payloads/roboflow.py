@@ -18,6 +18,8 @@ def objects(predictions: Detections) -> list[dict[str, Any]]:
     Models with keypoints add `keypoints`: x, y, confidence, class_id (index in the skeleton), class and class_name
     (equal: the server writes the first, the hosted documents the second). Points that are not finite are left out;
     the others keep their class_id.
+
+    Oriented boxes are enclosed by x, y, width and height, and add `points`: their four corners in order.
     """
     labels = predictions.labels
     names = predictions.point_names
@@ -35,6 +37,9 @@ def objects(predictions: Detections) -> list[dict[str, Any]]:
             predictions.xyxy.tolist(), predictions.confidence.tolist(), predictions.class_id.tolist(), strict=True
         )
     ]
+    if predictions.corners is not None:
+        for row, corners in zip(rows, predictions.corners.tolist(), strict=True):
+            row["points"] = [{"x": x, "y": y} for x, y in corners]
     if predictions.keypoints is not None:
         for row, points in zip(rows, predictions.keypoints.tolist(), strict=True):
             row["keypoints"] = [

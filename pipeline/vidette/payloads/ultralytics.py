@@ -23,6 +23,8 @@ def _rounded(array: npt.NDArray[np.float32]) -> Any:
 def objects(predictions: Detections) -> list[dict[str, Any]]:
     """One dictionary per object: name, class, confidence, box {x1, y1, x2, y2}.
 
+    Boxes of oriented objects are {x1, y1, ... x4, y4}, their corners in Ultralytics' order: from the one where right
+    and bottom meet at angle 0 over right and top.
     Models with keypoints add `keypoints`: lists x, y and visible (the confidence, 0..1), one entry per point of the
     skeleton; a number that is not finite is None, which JSON can carry.
     """
@@ -38,6 +40,11 @@ def objects(predictions: Detections) -> list[dict[str, Any]]:
             _rounded(predictions.xyxy), _rounded(predictions.confidence), predictions.class_id.tolist(), strict=True
         )
     ]
+    if predictions.corners is not None:
+        for row, corners in zip(rows, _rounded(predictions.corners[:, [2, 1, 0, 3]]), strict=True):
+            row["box"] = {
+                f"{axis}{i}": v for i, corner in enumerate(corners, 1) for axis, v in zip("xy", corner, strict=True)
+            }
     if predictions.keypoints is not None:
         for row, columns in zip(rows, _rounded(predictions.keypoints.transpose(0, 2, 1)), strict=True):
             x, y, visible = ([v if isfinite(v) else None for v in column] for column in columns)
