@@ -191,13 +191,19 @@ class Desk:
         self._capacity = capacity
 
     def put(
-        self, frame: Frame, decode_s: float, limits: Thresholds, reply: Callable[[Result | Failure], None]
+        self,
+        frame: Frame,
+        decode_s: float,
+        limits: Thresholds,
+        reply: Callable[[Result | Failure], None],
+        size: int | None = None,
     ) -> Item | None:
         """Queue a picture; None when there is no room. `reply` is called once, from a caller's thread, unless the item
-        is cancelled first."""
+        is cancelled first. `size` is the longer side of the input, where the model takes any."""
         picture = frame.picture
         lane = self._lane
-        item = Item(self, frame, lane.model.letterboxes(picture.width, picture.height), decode_s, limits, reply)
+        boxes = lane.model.letterboxes(picture.width, picture.height, size)
+        item = Item(self, frame, boxes, decode_s, limits, reply)
         with lane.lock:
             if lane.stopping or len(self._feed.ring) >= self._capacity:
                 return None

@@ -21,7 +21,7 @@ from vidette.pixels.preprocess import Preprocess
 from vidette.pixels.tiles import regions
 from vidette.rebatching import rebatched
 from vidette.runtimes import choose
-from vidette.runtimes.base import ModelFile, PlanMode, Session, Wish
+from vidette.runtimes.base import ModelFile, Outputs, PlanMode, Session, Wish
 from vidette.signature import Signature
 
 
@@ -65,7 +65,8 @@ class Model:
         self.limits = limits
         self.reasons = reasons  # what decided for this runtime, where the choice was left to us
         self._outputs = described.signature.outputs
-        self._boxes: dict[tuple[int, int, Region], Letterbox] = {}
+        self._one_by_one = described.recognised.one_by_one
+        self._boxes: dict[tuple[int, int, Region, int | None], Letterbox] = {}
         self._facts: dict[tuple[int, int], dict[str, Any]] = {}
         self._lock = threading.Lock()
 
@@ -74,20 +75,23 @@ class Model:
         compared."""
         return self._letterbox(width, height, (0, 0, width, height))
 
-    def letterboxes(self, width: int, height: int) -> tuple[Letterbox, ...]:
-        """The same for all parts of a picture that the model sees: one, unless tiles are asked for."""
+    def letterboxes(self, width: int, height: int, size: int | None = None) -> tuple[Letterbox, ...]:
+        """The same for all parts of a picture that the model sees: one, unless tiles are asked for. `size` is the
+        longer side of the input in place of the model's own, where it takes any."""
         tiles = self.request.tiles
+        if size is not None:
+            return (self._letterbox(width, height, (0, 0, width, height), size),)
         if tiles is None:
             return (self.letterbox(width, height),)
         return tuple(self._letterbox(width, height, region) for region in regions(width, height, tiles))
 
-    def _letterbox(self, width: int, height: int, region: Region) -> Letterbox:
-        key = (width, height, region)
+    def _letterbox(self, width: int, height: int, region: Region, side: int | None = None) -> Letterbox:
+        key = (width, height, region, side)
         box = self._boxes.get(key)
         if box is None:
             with self._lock:
-                how = self.preprocess
-                size = input_size(how, self.request.input, *region[2:])
+                how = self.preprocess if side is None else replace(self.preprocess, size=side)
+                size = input_size(how, self.request.input if side is None else None, *region[2:])
                 box = fit(width, height, *size, how.resize, region, margin=how.margin)
                 box = self._boxes.setdefault(key, box)
         return box
@@ -98,9 +102,14 @@ class Model:
         Sizes that the file leaves open are taken as 1; a decoder that refuses such outputs compiles at its first frame.
         """
         side = self.preprocess.size
-        nothing = [np.zeros([size or 1 for size in output.shape[1:]], output.dtype) for output in self._outputs]
+        first = 0 if self._one_by_one else 1
+        nothing = [np.zeros([size or 1 for size in output.shape[first:]], output.dtype) for output in self._outputs]
         with contextlib.suppress(DecodeError):
             self.decoder(nothing, self.letterbox(side, side), self.limits)
+
+    def rows(self, outputs: Outputs, index: int) -> Outputs:
+        """What of all outputs belongs to one picture of a batch: what its decoder takes."""
+        return outputs if self._one_by_one else [output[index] for output in outputs]
 
     @property
     def inputs(self) -> list[str]:
@@ -175,7 +184,7 @@ def load(request: ModelRequest, mode: PlanMode, described: Described | None = No
     reasons: list[str] = []
     runtime = choose(request.runtime, request.device, reasons.append)
     wish = _wish(request, mode)
-    file, batch = rebatched(runtime, file, wish)
+    file, batch = (file, None) if recognised.one_by_one else rebatched(runtime, file, wish)
     if batch is not None:
         reasons.append(batch)
     described = replace(described, recognised=replace(recognised, preprocess=file.preprocess))

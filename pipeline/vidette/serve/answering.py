@@ -45,10 +45,16 @@ def limits(held: Held, wanted: Wanted) -> Thresholds:
 
 
 async def predict(
-    held: Held, pictures: Sequence[Picture], chosen: Thresholds, deadline: float, decode_s: float = 0.0
+    held: Held,
+    pictures: Sequence[Picture],
+    chosen: Thresholds,
+    deadline: float,
+    decode_s: float = 0.0,
+    size: int | None = None,
 ) -> list[Result | Failure]:
     """Outcomes in the order of `pictures`; they share batches with everything else that the model sees.
 
+    size       the longer side of the input, where the model takes any
     deadline   on the monotonic clock. Raises RequestError 504 when it passes, 503 when too many pictures wait already.
     A cancelled caller (a client that has gone) takes its pictures out of the queue.
     """
@@ -62,7 +68,7 @@ async def predict(
         for number, picture in enumerate(pictures):
             future: asyncio.Future[Result | Failure] = loop.create_future()
             frame = Frame("http", 0, number, None, now, time.monotonic(), picture)
-            item = desk.put(frame, decode_s, chosen, partial(_deliver, loop, future))
+            item = desk.put(frame, decode_s, chosen, partial(_deliver, loop, future), size)
             if item is None:
                 raise busy(f"model {held.id} has as many pictures waiting as it takes; try again")
             items.append(item)

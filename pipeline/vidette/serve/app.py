@@ -7,11 +7,11 @@ from fastapi import FastAPI
 
 from vidette import __version__
 from vidette.serve import operations
-from vidette.serve.dialects import roboflow_hosted, roboflow_v1
+from vidette.serve.dialects import roboflow_hosted, roboflow_v1, root, ultralytics
 from vidette.serve.edge import Edge, install_error_answers
 from vidette.serve.server import Server
 
-ROUTERS = (operations.router, roboflow_v1.router, roboflow_hosted.router)
+ROUTERS = (operations.router, root.router, roboflow_v1.router, ultralytics.router, roboflow_hosted.router)
 """Fixed paths first: the hosted route takes every path of two parts."""
 
 

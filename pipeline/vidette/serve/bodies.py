@@ -1,34 +1,48 @@
 """Bodies of requests, read within bounds."""
 
 import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from starlette.requests import ClientDisconnect, Request
+from starlette.types import Message
 
 from vidette.serve.errors import RequestError
 
 
-async def read_body(request: Request, most: float, slow: float) -> bytes:
-    """The whole body. Raises RequestError 413 beyond `most` bytes, 408 when nothing comes for `slow` seconds."""
+@contextmanager
+def bounded(request: Request, most: float, slow: float) -> Iterator[None]:
+    """While a body is read: RequestError 413 beyond `most` bytes, 408 when nothing comes for `slow` seconds."""
     declared = request.headers.get("content-length", "")
     if declared.isdigit() and int(declared) > most:
         raise _too_large(most)
-    chunks: list[bytes] = []
+    receive = request._receive
     size = 0
-    stream = request.stream()
+
+    async def counted() -> Message:
+        nonlocal size
+        async with asyncio.timeout(slow):
+            message = await receive()
+        size += len(message.get("body", b""))
+        if size > most:
+            raise _too_large(most)
+        return message
+
+    request._receive = counted
     try:
-        while True:
-            async with asyncio.timeout(slow):
-                chunk = await anext(stream, None)
-            if chunk is None:
-                return b"".join(chunks)
-            size += len(chunk)
-            if size > most:
-                raise _too_large(most)
-            chunks.append(chunk)
+        yield
     except TimeoutError:
         raise RequestError(408, f"nothing of the body came for {slow:g} s", {"Connection": "close"}) from None
     except ClientDisconnect:
         raise RequestError(400, "the connection was closed before the whole body came") from None
+    finally:
+        request._receive = receive
+
+
+async def read_body(request: Request, most: float, slow: float) -> bytes:
+    """The whole body. Raises RequestError: see `bounded`."""
+    with bounded(request, most, slow):
+        return await request.body()
 
 
 def _too_large(most: float) -> RequestError:

@@ -11,8 +11,6 @@ from uuid import uuid4
 import orjson
 from fastapi import APIRouter, Request
 from starlette.datastructures import QueryParams, UploadFile
-from starlette.exceptions import HTTPException
-from starlette.formparsers import MultiPartException
 from starlette.responses import Response
 
 from vidette.serve.answering import limits, predict
@@ -22,6 +20,7 @@ from vidette.serve.dialects.roboflow_answers import Shown, answer, at_least, thr
 from vidette.serve.dialects.roboflow_keys import given_keys
 from vidette.serve.edge import json_response
 from vidette.serve.errors import RequestError
+from vidette.serve.forms import is_form, read_form
 from vidette.serve.server import Server
 from vidette.serve.visualising import jpeg
 
@@ -135,31 +134,16 @@ async def picture_of(request: Request, server: Server) -> bytes:
     if request.method == "GET":
         raise RequestError(400, "name a picture with image=URL, or POST one")
     bounds = server.config.limits
-    if request.headers.get("content-type", "").lower().startswith("multipart/form-data"):
-        return await _file_of_form(request, server)
+    if is_form(request):
+        async with read_form(request, bounds, float(bounds.body)) as form:
+            part = form.get("file")
+            if not isinstance(part, UploadFile):
+                raise RequestError(400, "the form has no part `file` with a picture")
+            return await part.read()
     body = await read_body(request, float(bounds.body), float(bounds.slow))
     if body[:1] == b"{" and not is_picture(body):
         return await _picture_of_json(body, server)
     return decode_picture_text(body)
-
-
-async def _file_of_form(request: Request, server: Server) -> bytes:
-    bounds = server.config.limits
-    if "boundary=" not in request.headers.get("content-type", ""):
-        raise RequestError(
-            400, "Content-Type: multipart/form-data lacks its boundary: let your HTTP library set this header itself"
-        )
-    declared = request.headers.get("content-length", "")
-    if declared.isdigit() and int(declared) > float(bounds.body):
-        raise RequestError(413, f"the body is larger than the {bounds.body} that this server takes")
-    try:
-        form = await request.form(max_files=bounds.parts, max_fields=bounds.parts, max_part_size=int(bounds.body))
-    except (MultiPartException, HTTPException) as error:
-        raise RequestError(400, f"the form cannot be read: {getattr(error, 'detail', error)}") from None
-    part = form.get("file")
-    if not isinstance(part, UploadFile):
-        raise RequestError(400, "the form has no part `file` with a picture")
-    return await part.read()
 
 
 async def _picture_of_json(body: bytes, server: Server) -> bytes:

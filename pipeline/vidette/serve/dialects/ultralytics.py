@@ -1,0 +1,209 @@
+"""Ultralytics HUB and Platform: a multipart form with a picture or video, rows as `Results.summary()` has them.
+
+Wire format: https://docs.ultralytics.com/hub/inference-api/ and https://docs.ultralytics.com/platform/.
+"""
+
+import platform
+import time
+from collections.abc import AsyncIterator
+from typing import Any
+from urllib.parse import urlsplit
+
+import orjson
+from fastapi import APIRouter, Request
+from starlette.datastructures import FormData, UploadFile
+from starlette.responses import Response, StreamingResponse
+
+from vidette import __version__
+from vidette.exit import Failure
+from vidette.payloads import ultralytics
+from vidette.predictions import Predictions
+from vidette.predictions.detections import Detections
+from vidette.result import Result
+from vidette.serve import videos
+from vidette.serve.answering import Wanted, limits, predict
+from vidette.serve.base64_pictures import decode_picture_text
+from vidette.serve.dialects.roboflow_keys import given_keys
+from vidette.serve.edge import json_response
+from vidette.serve.errors import RequestError
+from vidette.serve.forms import is_form, read_form
+from vidette.serve.registry import Held
+from vidette.serve.server import Server
+
+router = APIRouter(tags=["Ultralytics HUB"])
+
+TASKS = {
+    "detection": "detect", "oriented": "obb", "keypoints": "pose", "segmentation": "segment",
+    "classification": "classify", "semantic": "semantic",
+}  # fmt: skip
+_RANGES = {"conf": (0.01, 1.0), "iou": (0.0, 0.95), "imgsz": (32, 1280)}
+_TOP = 5
+
+
+@router.post("/predict", summary="Predictions for a picture or video")
+async def predict_form(request: Request) -> Response:
+    """The model is the form's `model`, or the only one there is."""
+    return await respond(request, None)
+
+
+@router.post("/api/models/{model:path}/predict", summary="Predictions for a picture or video")
+async def predict_model(request: Request, model: str) -> Response:
+    """The model is the path's."""
+    return await respond(request, model)
+
+
+async def respond(request: Request, named: str | None) -> Response:
+    """Answer a form; `named` is the model of the path."""
+    server: Server = request.app.state.server
+    bounds = server.config.limits
+    begin = time.monotonic()
+    server.keys.check(given_keys(request), "infer")
+    if not is_form(request):
+        raise RequestError(400, "send a multipart/form-data form with the picture in its part `file`")
+    async with read_form(request, bounds, max(float(bounds.body), float(bounds.video))) as form:
+        options = {name: _number(form, name) for name in _RANGES}
+        data, filename = await _media(form, server)
+        name = _model_name(server, named or _text(form, "model"))
+    async with server.registry.use(name, float(bounds.deadline)) as held:
+        task = TASKS[held.model.task]
+        wanted = Wanted(
+            confidence=0.0 if task == "classify" else 0.25 if options["conf"] is None else options["conf"],
+            iou=0.45 if options["iou"] is None else options["iou"],
+            top_k=_TOP,
+        )
+        chosen = limits(held, wanted)
+        size = None if options["imgsz"] is None else int(options["imgsz"])
+        headers = _size_note(held, size)
+        if videos.is_video(data, filename):
+            if len(data) > float(bounds.video):
+                raise RequestError(413, f"the video is larger than the {bounds.video} that this server takes")
+            return await _video(server, held, chosen, data, size, begin, headers)
+        picture, decode_s = await server.pictures.read(data)
+        outcome = (await predict(held, [picture], chosen, begin + float(bounds.deadline), decode_s, size))[0]
+        images = [_image(outcome)]
+    return json_response({"images": images, "metadata": _metadata(server, held, 1, begin)}, headers=headers)
+
+
+async def _video(
+    server: Server, held: Held, chosen: Any, data: bytes, size: int | None, begin: float, headers: dict[str, str]
+) -> Response:
+    bounds = server.config.limits
+    frames = videos.outcomes(data, held, chosen, bounds.video_frames, float(bounds.deadline), size)
+    try:
+        first = await anext(frames)  # what is no video is a 400, as long as nothing has been sent
+    except StopAsyncIteration:
+        raise RequestError(400, "Could not read the video: it has no frame") from None
+
+    async def body() -> AsyncIterator[bytes]:
+        count, error = 0, None
+        held.busy += 1  # the handler has returned: the model must stay until the last frame
+        try:
+            yield b'{"images":[' + _dumped(first)
+            count = 1
+            async for outcome in frames:
+                yield b"," + _dumped(outcome)
+                count += 1
+        except RequestError as failure:
+            error = failure.message
+        finally:
+            held.busy -= 1
+            await frames.aclose()  # type: ignore[attr-defined]
+        metadata = _metadata(server, held, count, begin) | ({"error": error} if error else {})
+        yield b'],"metadata":' + orjson.dumps(metadata) + b"}"
+
+    return StreamingResponse(body(), media_type="application/json", headers=headers)
+
+
+def _dumped(outcome: Result | Failure) -> bytes:
+    if isinstance(outcome, Failure):
+        return orjson.dumps({"shape": None, "speed": None, "results": [], "error": outcome.message})
+    return orjson.dumps(_image(outcome), option=orjson.OPT_SERIALIZE_NUMPY)
+
+
+def _image(outcome: Result | Failure) -> dict[str, Any]:
+    if isinstance(outcome, Failure):
+        raise RequestError(400 if outcome.code == "pixels" else 500, outcome.message)
+    stages = outcome.stages
+    return {
+        "shape": [outcome.height, outcome.width],
+        "speed": {
+            "preprocess": round(stages.scale * 1e3, 3),
+            "inference": round(stages.run * 1e3, 3),
+            "postprocess": round(stages.postprocess * 1e3, 3),
+        },
+        "results": rows(outcome.predictions),
+    }
+
+
+def rows(predictions: Predictions) -> list[dict[str, Any]]:
+    """The rows of one picture."""
+    found: list[dict[str, Any]] = ultralytics.answer(predictions)["predictions"]
+    return found if isinstance(predictions, Detections) else found[:_TOP]
+
+
+def _metadata(server: Server, held: Held, images: int, begin: float) -> dict[str, Any]:
+    now = time.monotonic()
+    return {
+        "imageCount": images,
+        "functionTimeCall": round(now - begin, 6),
+        "functionTimeAlive": round(now - server.started, 6),
+        "model": held.id,
+        "task": TASKS[held.model.task],
+        "version": {
+            "vidette": __version__, "ultralytics": "", "torch": "", "torchvision": "",
+            "python": platform.python_version(),
+        },
+    }  # fmt: skip
+
+
+def _text(form: FormData, name: str) -> str | None:
+    value = form.get(name)
+    return value.strip() or None if isinstance(value, str) else None
+
+
+def _number(form: FormData, name: str) -> float | None:
+    given = _text(form, name)
+    if given is None:
+        return None
+    low, high = _RANGES[name]
+    try:
+        value = float(given)
+    except ValueError:
+        value = float("nan")
+    if not low <= value <= high or (name == "imgsz" and value != int(value)):
+        kind = "a whole number" if name == "imgsz" else "a number"
+        message = f"{name}: {given[:40]!r} is not {kind} from {low} to {high}"
+        raise RequestError(422, message)
+    return value
+
+
+async def _media(form: FormData, server: Server) -> tuple[bytes, str]:
+    """The picture or video, and its file name: the part `file` (or `image`), or a URL or base64 as text."""
+    for name in ("file", "image", "source", "url"):
+        part = form.get(name)
+        if isinstance(part, UploadFile):
+            return await part.read(), part.filename or ""
+        if isinstance(part, str) and part.strip():
+            text = part.strip()
+            if text.startswith(("http://", "https://")):
+                return await server.fetcher.fetch(text), urlsplit(text).path
+            return decode_picture_text(text.encode()), ""
+    raise RequestError(400, "the form has no part `file` with a picture or video")
+
+
+def _model_name(server: Server, given: str | None) -> str:
+    """The id of a model: of the configured HUB ids, of the last part of a HUB URL, or the only one there is."""
+    known = server.registry.held
+    if given is None:
+        if len(known) == 1:
+            return next(iter(known))
+        raise RequestError(422, f"model: say which; models here: {', '.join(list(known)[:8]) or 'none'}")
+    last = urlsplit(given).path.rstrip("/").rpartition("/")[2] if "://" in given else given
+    return server.config.hub_models.get(given) or server.config.hub_models.get(last) or last
+
+
+def _size_note(held: Held, size: int | None) -> dict[str, str]:
+    how = held.model.preprocess
+    if size is None or not (how.width and how.height):
+        return {}
+    return {"X-Vidette-Note": f"imgsz is not honoured: this model's input is fixed at {how.width}x{how.height}"}

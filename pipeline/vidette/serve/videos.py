@@ -1,0 +1,96 @@
+"""A client's video: every frame through the model, answers in order while it decodes."""
+
+import asyncio
+import os
+import tempfile
+import threading
+import time
+from collections import deque
+from collections.abc import AsyncIterator, Iterator
+from contextlib import suppress
+
+from vidette.errors import SourceError
+from vidette.exit import Failure
+from vidette.families.base import Thresholds
+from vidette.frame import Frame, Picture
+from vidette.result import Result
+from vidette.serve.answering import predict
+from vidette.serve.errors import RequestError
+from vidette.serve.registry import Held
+from vidette.sources import open_source
+from vidette.sources.base import SourceOptions, Unreadable
+
+SUFFIXES = (".asf", ".avi", ".gif", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".ts", ".webm", ".wmv")
+_AHEAD = 8
+"""Frames under way at once: enough to fill callers, few enough to hold the decoder back."""
+_DONE = object()
+
+
+def is_video(data: bytes, filename: str) -> bool:
+    """Whether bytes begin as a video does: by content, for `.gif` and the rarer containers by name."""
+    if data[4:8] == b"ftyp":
+        return data[8:12] not in (b"heic", b"heix", b"mif1", b"avif", b"avis", b"heim", b"hevc", b"hevx")
+    if data[:4] == b"RIFF":
+        return data[8:12] == b"AVI "
+    begins = data.startswith((b"\x1aE\xdf\xa3", b"0&\xb2u\x8ef\xcf\x11", b"\x00\x00\x01\xba", b"\x00\x00\x01\xb3"))
+    transport = data[:1] == b"G" and data[188:189] == b"G"
+    named = filename.lower().endswith(SUFFIXES) and not data.startswith((b"\xff\xd8\xff", b"\x89PNG", b"BM"))
+    return begins or transport or named
+
+
+async def outcomes(
+    data: bytes, held: Held, chosen: Thresholds, most: int, deadline: float, size: int | None = None
+) -> AsyncIterator[Result | Failure]:
+    """One outcome for each frame, in order, at most `most`. `deadline` (seconds) is that of each frame.
+
+    Raises RequestError 400 when it cannot be read at all, before the first outcome.
+    """
+    loop = asyncio.get_running_loop()
+    stop = threading.Event()
+    path = await asyncio.to_thread(_stored, data)
+    waiting: deque[asyncio.Task[list[Result | Failure]]] = deque()
+    frames: Iterator[Frame | Unreadable] | None = None
+    try:
+        source = await asyncio.to_thread(open_source, path, SourceOptions("http", 0, 1, "lossless", stop))
+        frames = source.frames()
+        count = 0
+        while count < most:
+            frame = await asyncio.to_thread(next, frames, _DONE)
+            if frame is _DONE:
+                break
+            if isinstance(frame, Unreadable):
+                continue
+            assert isinstance(frame, Frame)
+            count += 1
+            waiting.append(loop.create_task(_one(frame.picture, held, chosen, deadline, size)))
+            if len(waiting) >= _AHEAD:
+                yield (await waiting.popleft())[0]
+        while waiting:
+            yield (await waiting.popleft())[0]
+    except SourceError as error:
+        raise RequestError(400, f"Could not read the video: {str(error).replace(path, 'the file')}") from None
+    finally:
+        stop.set()
+        for task in waiting:
+            task.cancel()
+        if frames is not None:
+            await asyncio.to_thread(_close, frames, source)
+        with suppress(OSError):
+            os.unlink(path)
+
+
+async def _one(
+    picture: Picture, held: Held, chosen: Thresholds, deadline: float, size: int | None
+) -> list[Result | Failure]:
+    return await predict(held, [picture], chosen, time.monotonic() + deadline, size=size)
+
+
+def _close(frames: Iterator[object], source: object) -> None:
+    frames.close()  # type: ignore[attr-defined]
+    source.close()  # type: ignore[attr-defined]
+
+
+def _stored(data: bytes) -> str:
+    with tempfile.NamedTemporaryFile(prefix="vidette-", suffix=".video", delete=False) as file:
+        file.write(data)
+        return file.name
