@@ -18,8 +18,10 @@ All that it can say, each line optional::
       stride: 32                     # what the sides must divide by
     keypoints: [nose, left_eye]      # names in the order of the model, or how many there are
     skeleton: coco-17                # or pairs to join: [[nose, left_eye], [0, 1]]
+    refine: quarter                  # how peaks of heat maps are placed between samples: quarter, dark, udp
     activation: none                 # what scores still need: none, sigmoid, softmax
-    multi_label: false               # whether classes exclude each other
+    multi_label: false               # whether several classes of a classifier may hold at once
+    output: logits                   # which output holds the answer, of several
 """
 
 import difflib
@@ -303,6 +305,8 @@ _KEYS: dict[str, Callable[[Any, Path], Any]] = {
     "input": lambda value, path: value,
     "keypoints": _keypoints,
     "skeleton": _skeleton,
+    "refine": _one_of("quarter", "dark", "udp"),
     "activation": _one_of("none", "sigmoid", "softmax"),
     "multi_label": _flag,
+    "output": _name,
 }

@@ -12,8 +12,10 @@ from typing import Any
 from vidette.errors import ModelError
 from vidette.families.base import Family, Recognised
 from vidette.families.centerface import CenterFace
+from vidette.families.classifier import Classifier
 from vidette.families.end_to_end import EndToEnd
 from vidette.families.objectness import Objectness
+from vidette.families.semantic import Semantic
 from vidette.families.ultralytics import Ultralytics
 from vidette.families.ultralytics_oriented import UltralyticsOriented
 from vidette.families.ultralytics_pose import UltralyticsPose
@@ -28,6 +30,8 @@ FAMILIES: tuple[Family, ...] = (
     Yolox(),
     EndToEnd(),
     CenterFace(),
+    Classifier(),
+    Semantic(),
 )
 
 
