@@ -53,7 +53,7 @@ class Yolox:
     """By shape: one row for each cell of the grids over a fixed input, where YOLOv5 and v7 have three.
 
     YOLOX files carry no metadata, so one with `task` or `names` is somebody else's. With height and width open the
-    shape proves nothing: then the sidecar must say `family: yolox`.
+    shape proves nothing: then the sidecar must say `family: yolox`, as for a grid of stride 64, which NanoDet-Plus has.
     """
 
     name = "yolox"
@@ -69,7 +69,7 @@ class Yolox:
         if columns is None or columns < 6 or (not forced and signature.metadata.keys() & {"task", "names"}):
             return None
         fit = reading.grids(preprocess, rows)
-        if fit and fit[0] == 1:
+        if fit and fit[0] == 1 and (forced or fit[1] == reading.STRIDES):
             strides = fit[1]
             why = f"{rows} rows are the cells of the grids over {preprocess.width}x{preprocess.height}"
         elif forced:
