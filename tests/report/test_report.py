@@ -5,6 +5,7 @@ import os
 import stat
 import sys
 import tracemalloc
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -15,9 +16,13 @@ import pytest
 
 from vidette.errors import ConfigError, SinkError
 from vidette.frame import Picture
+from vidette.predictions import Predictions
+from vidette.predictions.classification import Classification
 from vidette.predictions.detections import Detections
+from vidette.predictions.masks import Masks, Outline
+from vidette.predictions.semantic import SemanticMap
 from vidette.report import ReportCollector, check_writable, write_report
-from vidette.report.collect import StreamSummary
+from vidette.report.collect import StreamSummary, thumbnail
 from vidette.report.timeline import MAX_BINS
 from vidette.result import Result, StageTimes
 from vidette.sink import RunFacts, Sink, StreamFacts
@@ -169,6 +174,73 @@ def test_objects_on_the_page_are_those_of_the_results(tmp_path: Path) -> None:
     assert "cover" not in page.text
 
 
+def of_a_picture(*class_id: int) -> Classification:
+    return Classification(np.full(3, 0.62, np.float32), LABELS, np.array(class_id, np.int32))
+
+
+def of_pixels() -> SemanticMap:
+    return SemanticMap(
+        np.array([[0, 0, 0, 1]], np.uint8), np.array([0.0, 0, 64, 48]), LABELS, np.array([0, 1], np.int32),
+        np.array([0.75, 0.25], np.float32),
+    )  # fmt: skip
+
+
+def test_a_classifier_is_told_in_its_own_words(tmp_path: Path) -> None:
+    collector = ReportCollector()
+    for seq in range(4):
+        collector.write(result(seq, [], seq * 0.1, predictions=of_a_picture(*([0, 1] if seq == 0 else [0]))))
+    page = html(tmp_path, report(stream(decoded=4, inferred=4, results=4, objects=5), wall_s=1.0), collector)
+    assert page.tables["classes"] == [
+        ["class", "pictures", "of pictures"],
+        ["person", "4", "100.0%"],
+        ["car", "1", "25.0%"],
+    ]
+    assert "classes found" in page.text
+    assert "Classes per picture" in page.text
+    assert "0.60 to 0.65: 5 classes" in page.text
+    assert "object" not in page.text.lower()
+
+
+def test_a_semantic_map_is_told_by_what_its_classes_cover(tmp_path: Path) -> None:
+    collector = ReportCollector()
+    nothing = replace(of_pixels(), class_id=np.empty(0, np.int32), shares=np.empty(0, np.float32))
+    for seq in range(4):
+        collector.write(result(seq, [], seq * 0.1, predictions=of_pixels() if seq else nothing))
+    page = html(tmp_path, report(stream(decoded=4, inferred=4, results=4, objects=6), wall_s=1.0), collector)
+    assert page.tables["classes"] == [
+        ["class", "frames", "of frames", "mean share of the picture"],
+        ["person", "3", "75.0%", "56.2%"],
+        ["car", "3", "75.0%", "18.8%"],
+    ]
+    assert "object" not in page.text.lower()
+
+
+def test_streams_of_several_kinds_share_a_neutral_word(tmp_path: Path) -> None:
+    collector = ReportCollector()
+    collector.write(result(0, [0], 0.0))
+    collector.write(result(0, [], 0.0, stream="yard", predictions=of_a_picture(0)))
+    streams = [stream(decoded=1, results=1, objects=1), stream("yard", decoded=1, results=1, objects=1)]
+    page = html(tmp_path, report(*streams), collector)
+    assert "answers found" in page.text
+    assert "Objects per frame" in page.text
+    assert "Classes per picture" in page.text
+    assert "1 object" in page.text
+    assert "1 class" in page.text
+
+
+@pytest.mark.parametrize("kind", ["classifier", "semantic"])
+def test_many_classes_are_summed_up(tmp_path: Path, kind: str) -> None:
+    many = np.arange(40, dtype=np.int32)
+    found: Predictions = Classification(np.full(40, 0.5, np.float32), LABELS, many)
+    if kind == "semantic":
+        found = replace(of_pixels(), class_id=many, shares=np.full(40, 1 / 40, np.float32))
+    collector = ReportCollector()
+    collector.write(result(0, [], 0.0, predictions=found))
+    head, *rows = html(tmp_path, report(stream(decoded=1, results=1, objects=40)), collector).tables["classes"]
+    assert len(rows) == 26
+    assert rows[-1] == ["15 more classes", "15", *[""] * (len(head) - 2)]
+
+
 def test_results_that_the_collector_missed_are_said(tmp_path: Path) -> None:
     collector = ReportCollector()
     collector.write(result(0, [0], 0.0))
@@ -313,6 +385,24 @@ def test_many_streams_share_the_pictures() -> None:
     for seq in range(50):
         collector.write(result(seq, [0], seq * 10.0, picture=picture()))
     assert len(collector.streams["gate"].best) == 1
+
+
+@pytest.mark.parametrize("kind", ["boxes", "masks", "classifier", "semantic"])
+def test_a_thumbnail_shows_every_kind(kind: str) -> None:
+    boxes = Detections(
+        np.array([[100, 300, 1800, 900]], np.float32), np.array([0.9], np.float32), np.array([0], np.int32), LABELS
+    )
+    masks = Masks.of([np.ones((4, 4), np.uint8)], boxes.xyxy.astype(np.float64), Outline())
+    found = {
+        "boxes": boxes,
+        "masks": replace(boxes, masks=masks),
+        "classifier": of_a_picture(0),
+        "semantic": replace(of_pixels(), extent=np.array([0.0, 0, 1920, 1080])),
+    }[kind]
+    shot = cv2.imdecode(np.frombuffer(thumbnail(picture(90, 1920, 1080).bgr(), found), np.uint8), cv2.IMREAD_COLOR)
+    assert shot.shape == (270, 480, 3)
+    drawn = np.abs(shot.astype(int) - 90).max(axis=2) > 20
+    assert drawn.mean() > {"boxes": 0.01, "masks": 0.3, "classifier": 0.001, "semantic": 0.7}[kind]
 
 
 def test_a_thumbnail_is_small_and_drawn_upon() -> None:

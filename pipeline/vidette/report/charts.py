@@ -8,6 +8,7 @@ from html import escape
 
 from vidette.report.collect import CONFIDENCE_BINS
 from vidette.report.timeline import Timeline
+from vidette.report.words import Words
 
 _TIME_STEPS = (0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, 28800, 43200, 86400)
 
@@ -47,8 +48,8 @@ class _Plot:
         return self.left + self.width
 
 
-def objects_over_time(timeline: Timeline, series: Sequence[Series]) -> str:
-    """Objects per frame, the mean of each bin, one stacked band per series; time without frames stays empty."""
+def objects_over_time(timeline: Timeline, series: Sequence[Series], words: Words) -> str:
+    """Objects or classes per frame, the mean of each bin, stacked bands of series; time without frames stays empty."""
     plot = _Plot(50, 10, 990, 190)
     width, bins = timeline.readable()
     means = [
@@ -91,11 +92,11 @@ def objects_over_time(timeline: Timeline, series: Sequence[Series]) -> str:
                 f'<rect class="hit" x="{x(index):.1f}" y="{plot.top}" width="{max(0.5, x(index + 1) - x(index)):.1f}" '
                 f'height="{plot.height}"><title>{chr(10).join(lines)}</title></rect>'
             )
-    return _svg(1056, 226, "objects per frame over time", parts)
+    return _svg(1056, 226, f"{words.many} per {words.whole} over time", parts)
 
 
-def confidence_histogram(counts: Sequence[int]) -> str:
-    """Objects per confidence, 0 to 1."""
+def confidence_histogram(counts: Sequence[int], words: Words) -> str:
+    """Objects or classes per confidence, 0 to 1."""
     plot = _Plot(50, 10, 440, 140)
     ticks = _ticks(max(counts, default=0))
     y_scale, step = plot.height / ticks[-1], plot.width / CONFIDENCE_BINS
@@ -103,7 +104,7 @@ def confidence_histogram(counts: Sequence[int]) -> str:
     for index, count in enumerate(counts):
         left, high = plot.left + index * step, count * y_scale
         low, up = index / CONFIDENCE_BINS, (index + 1) / CONFIDENCE_BINS
-        title = f"<title>{low:.2f} to {up:.2f}: {count:,} objects</title>"
+        title = f"<title>{low:.2f} to {up:.2f}: {words.count(count)}</title>"
         if count:
             bar = _bar_up(left + 1, plot.bottom, step - 2, max(1.0, high))
             parts.append(f'<path class="bar" d="{bar}">{title}</path>')
@@ -112,7 +113,7 @@ def confidence_histogram(counts: Sequence[int]) -> str:
         parts.append(
             f'<text class="tick" x="{at:.1f}" y="{plot.bottom + 17:.1f}" text-anchor="middle">{tenth / 10:.1f}</text>'
         )
-    return _svg(508, 178, "objects by confidence", parts)
+    return _svg(508, 178, f"{words.many} by confidence", parts)
 
 
 def stage_bars(stages_ms: dict[str, float]) -> str:

@@ -1,6 +1,6 @@
 """Gathers from the results what the page shows beside the ledger's numbers."""
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -14,7 +14,10 @@ from vidette.errors import ConfigError
 from vidette.frame import Bgr
 from vidette.geometry import Transform
 from vidette.predictions import Predictions
+from vidette.predictions.detections import Detections
+from vidette.predictions.semantic import SemanticMap
 from vidette.report.timeline import Timeline
+from vidette.report.words import Kind
 from vidette.result import Result
 from vidette.sink import Delivery, RunFacts
 
@@ -48,14 +51,23 @@ class BestFrame:
 
 
 class StreamSummary:
-    """One stream: objects per class over time, confidences, and the best frames."""
+    """One stream: objects (or classes) over time, confidences, and the best frames.
+
+    kind         of what the model says
+    confidences  (20,) objects by confidence
+    most         objects in one frame, by class
+    frames_with  frames in which a class is, by class
+    shares       of semantic maps: the sum of the parts of the pictures that a class covers, by class
+    """
 
     def __init__(self, pictures: int) -> None:
+        self.kind: Kind = Detections
         self.timeline = Timeline()
         self.labels: Sequence[str] = ()
         self.confidences = np.zeros(CONFIDENCE_BINS, np.int64)
         self.most: Counter[int] = Counter()
         self.frames_with: Counter[int] = Counter()
+        self.shares: dict[int, float] = defaultdict(float)
         self.best: list[BestFrame] = []
         self._pictures = pictures
 
@@ -75,6 +87,7 @@ class StreamSummary:
     def add(self, result: Result) -> None:
         """Count one result; keeps a picture of it when it is among the best."""
         found = result.predictions
+        self.kind = type(found)
         objects = Counter(found.class_id.tolist())
         position = self.timeline.add(result.epoch, result.pts_s, result.time, objects)
         if not objects:
@@ -83,6 +96,9 @@ class StreamSummary:
         self.frames_with.update(objects.keys())
         for class_id, count in objects.items():
             self.most[class_id] = max(self.most[class_id], count)
+        if isinstance(found, SemanticMap):
+            for class_id, share in zip(found.class_id.tolist(), found.shares.tolist(), strict=True):
+                self.shares[class_id] += share
         bins = np.clip((found.confidence * CONFIDENCE_BINS).astype(np.int64), 0, CONFIDENCE_BINS - 1)
         self.confidences += np.bincount(bins, minlength=CONFIDENCE_BINS)
         if result.picture is not None and (rival := self._beaten_by(len(found), position)) is not None:

@@ -8,10 +8,14 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from vidette.predictions.classification import Classification
+from vidette.predictions.detections import Detections
 from vidette.predictions.labels import class_name
+from vidette.predictions.semantic import SemanticMap
 from vidette.report.charts import Series, confidence_histogram, objects_over_time, position, safe, stage_bars
 from vidette.report.collect import BestFrame, ReportCollector, StreamSummary
 from vidette.report.style import CSS
+from vidette.report.words import MIXED, WORDS, Words
 
 _COLOURS = 6  # classes with a colour of their own; the seventh is that of all others
 _OPEN_STREAMS = 8
@@ -25,12 +29,12 @@ Report = Mapping[str, Any]
 
 def page(report: Report, collector: ReportCollector) -> str:
     """The page for a report as `files.write_report` completes it, and what was collected during the run."""
-    streams, names = report["streams"], _series_names(collector)
+    streams, names, words = report["streams"], _series_names(collector), _words(collector)
     parts = [
         _head(report),
-        _tiles(report),
+        _tiles(report, words),
         "<h2>Frames</h2>",
-        _frames(streams),
+        _frames(streams, words),
         "<h2>Models</h2>",
         _models(report["models"]),
         "<h2>Streams</h2>" if streams else "",
@@ -76,14 +80,20 @@ def _verdict(report: Report) -> tuple[str, str]:
     return ("every decoded frame has its result", "good") if _sum(streams, "decoded") else ("no frames", "warn")
 
 
-def _tiles(report: Report) -> str:
+def _words(collector: ReportCollector) -> Words:
+    """What all streams' answers together are called."""
+    kinds = {seen.kind for seen in collector.streams.values()}
+    return WORDS[kinds.pop()] if len(kinds) == 1 else MIXED if kinds else WORDS[Detections]
+
+
+def _tiles(report: Report, words: Words) -> str:
     streams, wall = report["streams"], report["wall_s"]
     results = _sum(streams, "results")
     dropped, failed = (sum(sum(stream[column].values()) for stream in streams) for column in ("dropped", "failed"))
     tiles = [
         (f"{_sum(streams, 'decoded'):,}", "frames decoded"),
         (f"{results:,}", "results"),
-        (f"{_sum(streams, 'objects'):,}", "objects found"),
+        (f"{_sum(streams, 'objects'):,}", f"{words.many} found"),
         (f"{results / wall:,.1f}" if wall else "–", "results per second"),
         (f"{dropped:,}", "frames dropped"),
         (f"{failed:,}", "frames failed"),
@@ -95,9 +105,9 @@ def _tiles(report: Report) -> str:
     )
 
 
-def _frames(streams: Sequence[Report]) -> str:
+def _frames(streams: Sequence[Report], words: Words) -> str:
     head = ["stream", "decoded", "inferred", "results", "dropped", "failed", "in flight", "unreadable"]
-    head += ["objects", "wall", "frames/s", "mean batch", "latency ms, p50", "p99"]
+    head += [words.many, "wall", "frames/s", "mean batch", "latency ms, p50", "p99"]
     rows = [
         [
             _text(stream["stream"]) + _shares(stream) + _error(stream),
@@ -179,7 +189,8 @@ def _sinks(sinks: Sequence[Report]) -> str:
 
 
 def _stream(stream: Report, seen: StreamSummary | None, names: Sequence[str], opened: bool) -> str:
-    counts = f"{stream['results']:,} results, {stream['objects']:,} objects"
+    words = WORDS[seen.kind if seen else Detections]
+    counts = f"{stream['results']:,} results, {words.count(stream['objects'])}"
     parts = [f"<summary>{_text(stream['stream'])}<span>{counts}</span></summary>"]
     if stream["error"]:
         parts.append(f'<p class="note bad">{_text(stream["error"])}</p>')
@@ -194,18 +205,18 @@ def _stream(stream: Report, seen: StreamSummary | None, names: Sequence[str], op
         )
     stages = f"<div><h3>Wall time per result</h3>{stage_bars(stream['stages_ms'])}</div>"
     if seen is None or not seen.objects:
-        parts.append(
-            f'<p class="empty">No objects were found.</p><div class="two">{stages if stream["results"] else ""}</div>'
-        )
+        parts.append(f'<p class="empty">No {words.many} were found.</p>')
+        parts.append(f'<div class="two">{stages if stream["results"] else ""}</div>')
     else:
         series = _series(seen, names)
         legend = "".join(f'<li><i class="{one.colour}"></i>{_text(one.name)}</li>' for one in series)
-        histogram = confidence_histogram(seen.confidences.tolist())
+        over_time = objects_over_time(seen.timeline, series, words)
+        histogram = confidence_histogram(seen.confidences.tolist(), words)
         parts.append(
-            f"<div><h3>Objects per frame, {_step(seen)}</h3>"
-            f'<ul class="legend">{legend}</ul><div class="plot">{objects_over_time(seen.timeline, series)}</div></div>'
-            f'<div class="two"><div><h3>Objects by confidence</h3>{histogram}</div>'
-            f"{stages}</div>{_classes(seen)}{_pictures(seen)}"
+            f"<div><h3>{words.many.capitalize()} per {words.whole}, {_step(seen)}</h3>"
+            f'<ul class="legend">{legend}</ul><div class="plot">{over_time}</div></div>'
+            f'<div class="two"><div><h3>{words.many.capitalize()} by confidence</h3>{histogram}</div>'
+            f"{stages}</div>{_classes(seen, words)}{_pictures(seen, words)}"
         )
     return f'<details class="card stream"{" open" if opened else ""}>{"".join(parts)}</details>'
 
@@ -217,34 +228,46 @@ def _step(seen: StreamSummary) -> str:
     return "by frame number" if width == 1 else f"mean over {width:g} frames each"
 
 
-def _classes(seen: StreamSummary) -> str:
+def _classes(seen: StreamSummary, words: Words) -> str:
+    """A row per class; what is counted of it depends on what the model says."""
     total, frames = seen.objects, seen.frames
+    head = {
+        Detections: ["objects", "per frame", "most in one frame", "of frames"],
+        Classification: ["pictures", "of pictures"],
+        SemanticMap: ["frames", "of frames", "mean share of the picture"],
+    }[seen.kind]
+
+    def cells(class_id: int, count: int) -> list[str]:
+        present = f"{seen.frames_with[class_id] / frames:.1%}"
+        if seen.kind is Detections:
+            return [f"{count:,}", f"{count / frames:.2f}", f"{seen.most[class_id]:,}", present]
+        share = [f"{seen.shares[class_id] / frames:.1%}"] if seen.kind is SemanticMap else []
+        return [f"{count:,}", present, *share]
+
     rows = [
-        [
-            _text(class_name(seen.labels, class_id)),
-            f"{count:,}",
-            f"{count / frames:.2f}",
-            f"{seen.most[class_id]:,}",
-            f"{seen.frames_with[class_id] / frames:.1%}",
-        ]
+        [_text(class_name(seen.labels, class_id)), *cells(class_id, count)]
         for class_id, count in total.most_common(_TABLE_CLASSES)
     ]
     if len(total) > _TABLE_CLASSES:
         rest = sum(count for _, count in total.most_common()[_TABLE_CLASSES:])
-        rows.append([f"{len(total) - _TABLE_CLASSES} more classes", f"{rest:,}", f"{rest / frames:.2f}", "", ""])
-    return _table("classes", ["class", "objects", "per frame", "most in one frame", "of frames"], rows, card=False)
+        per_frame = f"{rest / frames:.2f}" if seen.kind is Detections else ""
+        row = [f"{len(total) - _TABLE_CLASSES} more classes", f"{rest:,}", per_frame]
+        rows.append([*row, *[""] * (len(head) + 1 - len(row))])
+    return _table("classes", ["class", *head], rows, card=False)
 
 
-def _pictures(seen: StreamSummary) -> str:
+def _pictures(seen: StreamSummary, words: Words) -> str:
     if not seen.best:
         return ""
-    figures = "".join(_figure(best, seen.timeline.in_seconds) for best in sorted(seen.best, key=lambda b: b.position))
-    return f'<div><h3>Frames with the most objects</h3><div class="pictures">{figures}</div></div>'
+    best = sorted(seen.best, key=lambda one: one.position)
+    figures = "".join(_figure(one, words, seen.timeline.in_seconds) for one in best)
+    title = f"{words.whole.capitalize()}s with the most {words.many}"
+    return f'<div><h3>{title}</h3><div class="pictures">{figures}</div></div>'
 
 
-def _figure(best: BestFrame, in_seconds: bool) -> str:
+def _figure(best: BestFrame, words: Words, in_seconds: bool) -> str:
     at = position(best.position, True) if in_seconds else f"frame {best.seq}"
-    objects = f"{best.objects:,} object{'s' if best.objects != 1 else ''}"
+    objects = words.count(best.objects)
     data = base64.b64encode(best.jpeg).decode("ascii")
     return (
         f'<figure><img src="data:image/jpeg;base64,{data}" alt="{objects} at {at}">'
