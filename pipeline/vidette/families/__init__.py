@@ -13,9 +13,12 @@ from vidette.errors import ModelError
 from vidette.families.base import Family, Recognised
 from vidette.families.centerface import CenterFace
 from vidette.families.classifier import Classifier
+from vidette.families.detr import Detr
 from vidette.families.end_to_end import EndToEnd
 from vidette.families.objectness import Objectness
 from vidette.families.semantic import Semantic
+from vidette.families.rfdetr import RfDetr
+from vidette.families.rtdetr import RtDetr
 from vidette.families.ultralytics import Ultralytics
 from vidette.families.ultralytics_oriented import UltralyticsOriented
 from vidette.families.ultralytics_pose import UltralyticsPose
@@ -30,6 +33,9 @@ FAMILIES: tuple[Family, ...] = (
     Yolox(),
     EndToEnd(),
     CenterFace(),
+    RtDetr(),
+    Detr(),
+    RfDetr(),
     Classifier(),
     Semantic(),
 )

@@ -48,13 +48,15 @@ class EndToEnd:
         output = signature.outputs[0]
         if preprocess is None or len(output.shape) != 3 or output.shape[2] not in (6, None):
             return None
-        if metadata.get("task", "detect") != "detect" or "RTDETR" in metadata.get("head", ""):
+        if len(signature.outputs) != 1 and not forced:
+            return None
+        if metadata.get("task", "detect") != "detect" or reading.told_rtdetr(signature):
             return None
         _, rows, columns = output.shape
         finished = reading.end_to_end(signature)
         if forced:
             why = "the sidecar says so"
-        elif finished and len(signature.outputs) == 1:
+        elif finished:
             why = "metadata says that boxes come out finished, output is (batch, objects, 6)"
         elif finished is None and columns == 6 and rows and rows <= self.MOST and not reading.grids(preprocess, rows):
             why = f"output is (batch, {rows}, 6): that few rows are objects, not the cells of a grid"

@@ -170,6 +170,13 @@ def exported(signature: Signature, preprocess: Preprocess) -> Preprocess:
     return replace(preprocess, stride=stride, size=size)
 
 
+def told_rtdetr(signature: Signature) -> bool:
+    """Whether Ultralytics' exporter says that the head is RT-DETR's: by `head`, or by the model's name before that."""
+    metadata = signature.metadata
+    named = metadata.get("description", "").lower().replace("-", "")
+    return "RTDETR" in metadata.get("head", "") or ("head" not in metadata and "rtdetr" in named)
+
+
 def misshapen(outputs: Sequence[npt.NDArray[Any]], wanted: str) -> DecodeError:
     """The error for a run that returned something else than the file declares."""
     return DecodeError("shape", f"the model returned {', '.join(str(o.shape) for o in outputs)}; expected {wanted}")

@@ -48,7 +48,7 @@ class Ultralytics:
         output = signature.outputs[0]
         if preprocess is None or len(output.shape) != 3 or (len(signature.outputs) != 1 and not forced):
             return None
-        if metadata.get("task", "detect") != "detect" or "RTDETR" in metadata.get("head", ""):
+        if metadata.get("task", "detect") != "detect" or reading.told_rtdetr(signature):
             return None
         if "keypoints" in signature.sidecar and not forced:
             return None
