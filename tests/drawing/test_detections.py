@@ -186,6 +186,17 @@ def test_bones_join_the_points_that_were_seen():
     assert not drawn(annotate(scene(), found))[120, 170], "points without a skeleton are dots"
 
 
+def test_far_away_people_are_not_hidden_by_their_joints():
+    def white(size: float) -> int:
+        points = np.ones((1, 2, 3))
+        points[0, :, :2] = [[100, 100], [100, 100 + size]]
+        bones = Skeleton("bone", ("a", "b"), ((0, 1),))
+        found = replace(detections((90, 90, 110, 340), keypoints=points), skeleton=bones)
+        return int((annotate(scene(), found)[92:, 92:108] == 255).all(axis=2).sum())
+
+    assert 0 < white(40) < white(200)
+
+
 def test_a_pose_has_the_colour_of_its_class():
     points = np.full((1, 17, 3), 0.9)
     points[0, :, 0], points[0, :, 1] = np.linspace(120, 280, 17), np.linspace(120, 280, 17)[::-1]

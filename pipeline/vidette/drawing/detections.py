@@ -95,9 +95,13 @@ def _skeleton(
     """
     seen = np.isfinite(points).all(axis=1) & (points[:, 2] >= _SEEN)
     places = np.nan_to_num(points[:, :2]).clip(-_FAR, _FAR).round().astype(int).tolist()
+    line, radius = pen.line, pen.radius
+    if bones and seen.any():  # someone far away would disappear under his own joints
+        size = np.ptp(points[seen, :2].astype(np.float64), axis=0).max()
+        line, radius = min(line, max(1, int(size / 60))), min(radius, max(1, int(size / 50)))
     for start, end in bones:
         if seen[start] and seen[end]:
-            cv2.line(scene, places[start], places[end], colour, pen.line, cv2.LINE_AA)
+            cv2.line(scene, places[start], places[end], colour, line, cv2.LINE_AA)
     for index in np.flatnonzero(seen).tolist():
-        cv2.circle(scene, places[index], pen.radius + 1, _EDGE_BGR, cv2.FILLED)
-        cv2.circle(scene, places[index], pen.radius, _POINT_BGR, cv2.FILLED)
+        cv2.circle(scene, places[index], radius + 1, _EDGE_BGR, cv2.FILLED)
+        cv2.circle(scene, places[index], radius, _POINT_BGR, cv2.FILLED)
