@@ -484,7 +484,7 @@ def _streams(mode: str, count: int) -> list[StreamRequest]:
 def test_the_plan_follows_the_load_and_says_why() -> None:
     request = ModelRequest("m", Path("m.onnx"))
     assert plan_mode(request, _streams("lossless", 1), 8) == ("throughput", "auto: files keep every core busy")
-    assert plan_mode(request, _streams("live", 1), 8)[0] == "latency"
+    assert plan_mode(request, _streams("live", 1), 8)[0] == "adaptive"
     assert plan_mode(request, _streams("live", 8), 8)[0] == "throughput"
     assert plan_mode(replace(request, plan="latency"), _streams("lossless", 1), 8) == ("latency", "as asked")
 

@@ -111,3 +111,34 @@ def test_streams_and_pictures_share_the_lane(detector: Path, run: Callable[[Job]
     engine.stop()
     assert [result.seq for result in sink.results] == list(range(50))
     assert engine.complete
+
+
+@pytest.mark.parametrize("runtime", ["onnx", "openvino"])
+def test_a_picture_that_is_alone_gets_all_cores(detector: Path, runtime: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("vidette.models.cores", lambda: 2)
+    lane = Lane(load(ModelRequest("m", detector, runtime=runtime), "adaptive"))
+    runs: list[bool] = []
+    plain = lane.model.session.run
+
+    def noted(buffer: Any, count: int, alone: bool = False) -> Any:
+        runs.append(alone)
+        return plain(buffer, count, alone)
+
+    lane.model.session.run = noted  # type: ignore[method-assign]
+    desk = lane.open_desk(8)
+    together = Replies(4)
+    for _ in range(4):
+        desk.put(picture(), 0.0, lane.model.limits, together)
+    lane.start()
+    together.wait()
+    assert runs[0] is False  # others were waiting
+    runs.clear()
+    for _ in range(3):
+        one = Replies(1)
+        desk.put(picture(), 0.0, lane.model.limits, one)
+        assert isinstance(one.wait()[0], Result)
+        while lane.active:  # its caller may still be on its way back
+            threading.Event().wait(0.001)
+    assert runs == [True] * 3
+    lane.stop()
+    assert lane.join(5e9)

@@ -68,7 +68,9 @@ class ModelConfig(_Closed):
         "auto", description="auto is the fast one of the device; f32 is exact on every runtime"
     )
     plan: Literal["auto", "latency", "throughput"] = Field(
-        "auto", description="throughput: a caller per core; latency: all cores on one picture; auto decides by the load"
+        "auto",
+        description="throughput: a caller per core; latency: all cores on one picture; auto decides by the load, "
+        "for live streams and clients with each run",
     )
     input: Annotated[str, BeforeValidator(_input)] = Field(
         "auto", description="WIDTHxHEIGHT; auto is the file's own size, or the stream's own shape where any is taken"

@@ -193,11 +193,11 @@ class Engine:
 
 
 def plan_mode(request: ModelRequest, streams: list[StreamRequest], budget: int) -> tuple[PlanMode, str]:
-    """Latency or throughput, and why.
+    """Which plan, and why.
 
-    Throughput has one caller per core, latency puts all cores on one picture. `auto` decides by the load that is
-    possible: files always have a next frame, and so do as many live streams as there are cores. It does not switch
-    while it runs: both plans at once would hold the weights twice.
+    Throughput has one caller per core, latency puts all cores on one picture, adaptive decides with each run. `auto`
+    asks whether a picture can be alone: files always have a next one, and so do as many live streams as there are
+    cores; for them the second copy of the weights would be for nothing.
     """
     if request.plan != "auto":
         return request.plan, "as asked"
@@ -205,7 +205,7 @@ def plan_mode(request: ModelRequest, streams: list[StreamRequest], budget: int) 
         return "throughput", "auto: files keep every core busy"
     if len(streams) >= budget:
         return "throughput", f"auto: {len(streams)} live streams on {budget} cores"
-    return "latency", f"auto: {len(streams)} live streams leave cores idle of {budget}"
+    return "adaptive", f"auto: a picture that is alone gets all {budget} cores"
 
 
 def decoder_threads(streams: int, budget: int) -> int:

@@ -44,6 +44,7 @@ class Lane:
     def __init__(self, model: Model) -> None:
         self.model = model
         self.plan = model.session.plan
+        self._wide = self.plan.wide > 0
         self.lock = threading.Lock()
         self.work = threading.Condition(self.lock)  # idle callers wait for something to do
         self.idle = 0
@@ -210,11 +211,12 @@ class Lane:
                     self._forming -= 1
                     if batch:
                         self._running += 1
+                        alone = self._wide and self._running == 1 and not self.waiting
                     if self.waiting and self.idle and not self.crowded:
                         self.work.notify()
                     break
         if batch:
-            self._run(batch, buffer)
+            self._run(batch, buffer, alone)
 
     def _more(self, batch: list[Item], buffer: Buffer) -> list[Item]:
         """With the lock held: more items for the batch; none when it should run now."""
@@ -248,10 +250,13 @@ class Lane:
         item.scale_s = time.monotonic() - begin
         return True
 
-    def _run(self, batch: list[Item], buffer: Buffer) -> None:
+    def _run(self, batch: list[Item], buffer: Buffer, alone: bool = False) -> None:
+        session = self.model.session
         before = time.monotonic()
         try:
-            outputs: Outputs | None = self.model.session.run(buffer, len(batch))
+            outputs: Outputs | None = (
+                session.run(buffer, len(batch), alone=True) if alone else session.run(buffer, len(batch))
+            )
         except Exception as error:  # noqa: BLE001 - as above
             outputs, failure = None, told(error)
         after = time.monotonic()
@@ -296,7 +301,7 @@ class Lane:
             frame = item.frame
             begin = time.monotonic()
             try:
-                found = model.decoder([output[index] for output in outputs], item.letterbox, item.limits)
+                found = model.decoder(model.rows(outputs, index), item.letterbox, item.limits)
             except DecodeError as error:
                 self._fail([item], error.code, f"frame {frame.seq}: {error}")
                 continue

@@ -199,12 +199,27 @@ def test_closing_lets_the_session_go(runtime, tmp_path):
     assert gone() is None  # by reference count alone
 
 
-@pytest.mark.parametrize(("mode", "callers", "threads"), [("throughput", 3, 1), ("latency", 1, 3)])
+@pytest.mark.parametrize(("mode", "callers", "threads"), [("throughput", 3, 1), ("latency", 1, 3), ("adaptive", 3, 1)])
 def test_plan(runtime, tmp_path, mode, callers, threads):
     model = models.model_file(models.conv(tmp_path / "m.onnx"))
     plan = runtime.plan(model, Wish(mode=mode, cores=3))
     assert (plan.callers, plan.permits, plan.threads, plan.ladder) == (callers, callers, threads, (1,))
     assert (plan.runtime, plan.device, plan.mode) == (runtime.name, "cpu", mode)
+    assert plan.wide == (3 if mode == "adaptive" else 0)
+
+
+def test_alone_or_not_the_answer_is_the_same(runtime, tmp_path):
+    model = models.model_file(models.conv(tmp_path / "m.onnx"))
+    session = runtime.open(model, runtime.plan(model, Wish(mode="adaptive", cores=2, precision="f32")))
+    buffer = session.buffer((40, 56))
+    fill(buffer, 7)
+    usual = [np.array(output) for output in session.run(buffer, 1)]
+    for ours, theirs in zip(session.run(buffer, 1, alone=True), usual, strict=True):
+        np.testing.assert_allclose(ours, theirs, atol=1e-5)
+    session.stop()
+    with pytest.raises(ModelError):
+        session.run(buffer, 1, alone=True)
+    session.close()
 
 
 def test_a_device_that_it_is_not(runtime, tmp_path):

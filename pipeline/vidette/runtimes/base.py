@@ -13,7 +13,10 @@ from vidette.pixels.preprocess import Preprocess
 from vidette.pixels.slot import Buffer
 from vidette.signature import Signature
 
-PlanMode = Literal["latency", "throughput"]
+PlanMode = Literal["latency", "throughput", "adaptive"]
+"""`latency`: all cores on one picture; `throughput`: a caller per core; `adaptive`: throughput, but a picture that is
+alone gets all cores, at the price of the weights twice."""
+
 Outputs = Sequence[npt.NDArray[Any]]
 
 
@@ -62,6 +65,7 @@ class Plan:
     callers      threads that prepare, run and decode
     permits      runs that may be under way at once (on a GPU 1: the others prepare and decode meanwhile)
     threads      compute threads of one run
+    wide         compute threads of a run that is alone; 0 when that makes no difference
     ladder       batch sizes that exist, ascending; a batch of 5 on (1, 2, 4, 8) runs as 8
     options      what is handed to the library
     why          one line: what decided
@@ -77,6 +81,7 @@ class Plan:
     ladder: tuple[int, ...]
     options: Mapping[str, Any]
     why: str
+    wide: int = 0
 
     def bucket(self, count: int) -> int:
         """The smallest batch size that holds `count` pictures."""
@@ -93,8 +98,10 @@ class Session(Protocol):
         """Input memory for the largest batch at (height, width). Raises ModelError when the model cannot run at it."""
         ...
 
-    def run(self, buffer: Buffer, count: int) -> Outputs:
+    def run(self, buffer: Buffer, count: int, alone: bool = False) -> Outputs:
         """Run the first `count` slots. Arrays (count or more, ...) valid until the buffer's next run.
+
+        `alone` says that nothing else waits or runs: plans with `wide` threads use them all then.
 
         Raises ModelError; with `stop()` called meanwhile it may end early.
         """

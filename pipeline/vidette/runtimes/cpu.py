@@ -35,6 +35,10 @@ class CpuSession:
         self._session = onnx.create(
             model, ["CPUExecutionProvider"], plan.threads, {k: str(v) for k, v in plan.options.items()}, arena=False
         )
+        self._wide = None
+        if plan.wide:
+            options = {k: str(v) for k, v in plan.options.items()}
+            self._wide = onnx.create(model, ["CPUExecutionProvider"], plan.wide, options, arena=False)
         if model.preprocess.height and model.preprocess.width:
             shape = (model.preprocess.height, model.preprocess.width)
             self.run(self.buffer(shape), 1)  # the only shape: fail early
@@ -49,11 +53,12 @@ class CpuSession:
         feed[model.picture] = slots
         return _CpuBuffer(slots, shape, feed, self._stopper.run_options())
 
-    def run(self, buffer: Buffer, count: int) -> Outputs:
+    def run(self, buffer: Buffer, count: int, alone: bool = False) -> Outputs:
         """Arrays of their own: ONNX Runtime allocates outputs per run."""
         assert isinstance(buffer, _CpuBuffer)
+        session = self._wide if alone and self._wide is not None else self._session
         try:
-            outputs: Outputs = self._session.run(None, buffer.feed, buffer.options)
+            outputs: Outputs = session.run(None, buffer.feed, buffer.options)
         except Exception as error:  # the library's exceptions share no base of their own
             if self._stopper.stopped:
                 raise ModelError(f"{self._model.id}: stopped") from error
@@ -66,7 +71,7 @@ class CpuSession:
 
     def close(self) -> None:
         """Let the weights go."""
-        self._session = None
+        self._session = self._wide = None
 
 
 class OnnxCpu:
@@ -90,7 +95,7 @@ class OnnxCpu:
             raise ModelError(
                 f"precision: {wish.precision}: ONNX Runtime computes in f32 on a CPU: use f32, or `runtime: openvino`"
             )
-        throughput = wish.mode == "throughput"
+        throughput = wish.mode != "latency"
         callers, threads = (wish.cores, 1) if throughput else (1, wish.cores)
         # Waiting threads that spin burn half a core for nothing when other work shares the machine.
         options = {"session.intra_op.allow_spinning": "0", "session.inter_op.allow_spinning": "0"}
@@ -105,6 +110,7 @@ class OnnxCpu:
             ladder=(model.preprocess.batch or 1,),
             options={**options, **wish.options},
             why=f"{wish.cores} cores: {callers} x {threads} threads; batches gain nothing on a CPU",
+            wide=wish.cores if wish.mode == "adaptive" and wish.cores > 1 else 0,
         )
 
     def open(self, model: ModelFile, plan: Plan) -> CpuSession:

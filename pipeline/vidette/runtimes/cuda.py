@@ -130,7 +130,7 @@ class BoundSession:
                 self.run(buffer, size)
         return buffer
 
-    def run(self, buffer: Buffer, count: int) -> Outputs:
+    def run(self, buffer: Buffer, count: int, alone: bool = False) -> Outputs:
         """Copy in, run the next larger batch size, copy out. The rows beyond `count` hold what was there before."""
         assert isinstance(buffer, _PinnedBuffer)
         size = self.plan.bucket(count)

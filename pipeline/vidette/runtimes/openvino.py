@@ -94,14 +94,19 @@ def _reshape_that_does_not_fit(network: Any) -> str | None:
     return None
 
 
+_WIDE = {"NUM_STREAMS": 1}
+"""What differs in a model that is compiled for a run on all cores."""
+
+
 class _RequestBuffer(ArrayBuffer):
-    """A buffer with the infer request that reads it."""
+    """A buffer with the infer requests that read it: the usual one, and the one on all cores if there is one."""
 
-    __slots__ = ("__weakref__", "request", "shape")
+    __slots__ = ("__weakref__", "request", "shape", "wide")
 
-    def __init__(self, slots: np.ndarray[Any, Any], request: Any, shape: tuple[int, int]) -> None:
+    def __init__(self, slots: np.ndarray[Any, Any], request: Any, wide: Any | None, shape: tuple[int, int]) -> None:
         super().__init__(slots)
         self.request = request
+        self.wide = wide
         self.shape = shape
 
 
@@ -119,7 +124,7 @@ class OpenVinoSession:
     def __init__(self, model: ModelFile, plan: Plan) -> None:
         self._core = _core()
         self._model = model
-        self._compiled: dict[tuple[int, int] | None, _Compiled] = {}
+        self._compiled: dict[tuple[tuple[int, int] | None, bool], _Compiled] = {}
         self._buffers: weakref.WeakSet[_RequestBuffer] = weakref.WeakSet()
         self._lock = threading.Lock()
         self._stopped = False
@@ -131,26 +136,30 @@ class OpenVinoSession:
     def buffer(self, shape: tuple[int, int]) -> _RequestBuffer:
         """Memory that the library reads in place. Compiles the model at the first use of a size."""
         check_shape(self._model, shape)
-        compiled = self._compile(shape)
         preprocess = self._model.preprocess
         slots = np.zeros(slot_shape(preprocess, self.plan.ladder[-1], shape), slot_dtype(preprocess))
-        import openvino
-
-        request = compiled.create_infer_request()
-        request.set_tensor(self._model.picture, openvino.Tensor(slots, shared_memory=True))
-        for extra in preprocess.extras:
-            request.set_tensor(extra.name, openvino.Tensor(extra.values(len(slots), shape)))
-        buffer = _RequestBuffer(slots, request, shape)
+        request = self._request(shape, slots, wide=False)
+        wide = self._request(shape, slots, wide=True) if self.plan.wide else None
+        buffer = _RequestBuffer(slots, request, wide, shape)
         with self._lock:
             self._buffers.add(buffer)
         return buffer
 
-    def run(self, buffer: Buffer, count: int) -> Outputs:
+    def _request(self, shape: tuple[int, int], slots: np.ndarray[Any, Any], *, wide: bool) -> Any:
+        import openvino
+
+        request = self._compile(shape, wide=wide).create_infer_request()
+        request.set_tensor(self._model.picture, openvino.Tensor(slots, shared_memory=True))
+        for extra in self._model.preprocess.extras:
+            request.set_tensor(extra.name, openvino.Tensor(extra.values(len(slots), shape)))
+        return request
+
+    def run(self, buffer: Buffer, count: int, alone: bool = False) -> Outputs:
         """Views of the request's own outputs."""
         assert isinstance(buffer, _RequestBuffer)
         if self._stopped:
             raise ModelError(f"{self._model.id}: stopped")
-        request = buffer.request
+        request = buffer.wide if alone and buffer.wide is not None else buffer.request
         try:
             request.infer(share_outputs=True)
         except RuntimeError as error:
@@ -166,6 +175,8 @@ class OpenVinoSession:
             buffers = list(self._buffers)
         for buffer in buffers:
             buffer.request.cancel()
+            if buffer.wide is not None:
+                buffer.wide.cancel()
 
     def close(self) -> None:
         """Let the compiled models go; those of living buffers go with them."""
@@ -185,16 +196,17 @@ class OpenVinoSession:
             path = self._model.path
             raise ModelError(f"{path}: OpenVINO cannot read it: {_reason(error)}; try `runtime: onnx`") from error
 
-    def _compile(self, shape: tuple[int, int]) -> Any:
+    def _compile(self, shape: tuple[int, int], *, wide: bool = False) -> Any:
         with self._lock:
-            key = shape if shape in self._compiled or len(self._compiled) < _MAX_SHAPES else None
-            entry = self._compiled.setdefault(key, _Compiled())
+            known = (shape, wide) in self._compiled or len(self._compiled) < _MAX_SHAPES * (2 if self.plan.wide else 1)
+            key = shape if known else None
+            entry = self._compiled.setdefault((key, wide), _Compiled())
         with entry.lock:
             if entry.model is None:
-                entry.model = self._build(shape, shape if key else (-1, -1))
+                entry.model = self._build(shape, shape if key else (-1, -1), wide)
             return entry.model
 
-    def _build(self, shape: tuple[int, int], sizes: tuple[int, int]) -> Any:
+    def _build(self, shape: tuple[int, int], sizes: tuple[int, int], wide: bool) -> Any:
         network = self._network.clone()
         preprocess, batch = self._model.preprocess, self.plan.ladder[-1]
         shapes: dict[str, tuple[int, ...]] = {extra.name: extra.shape(batch, sizes) for extra in preprocess.extras}
@@ -206,7 +218,8 @@ class OpenVinoSession:
         if lie := _reshape_that_does_not_fit(network):
             raise cannot_run_at(self._model, shape, lie)
         try:
-            compiled = self._core.compile_model(network, "CPU", dict(self.plan.options))
+            options = {**self.plan.options, **(_WIDE if wide else {})}
+            compiled = self._core.compile_model(network, "CPU", options)
         except RuntimeError as error:
             raise ModelError(f"{self._model.path}: OpenVINO cannot compile it: {_reason(error)}") from error
         self.plan = replace(self.plan, precision=_precision(compiled.get_property("INFERENCE_PRECISION_HINT")))
@@ -232,7 +245,7 @@ class OpenVino:
         """
         if wish.device not in ("auto", "cpu"):
             raise ModelError(f"device: {wish.device}: OpenVINO runs on the CPU here: use `device: cpu`")
-        throughput = wish.mode == "throughput"
+        throughput = wish.mode != "latency"
         streams = wish.cores if throughput else 1
         options: dict[str, Any] = {
             "INFERENCE_NUM_THREADS": wish.cores,
@@ -261,6 +274,7 @@ class OpenVino:
             ladder=(model.preprocess.batch or 1,),
             options=options,
             why=f"{wish.cores} cores: {streams} x {threads} threads; batches gain nothing on a CPU",
+            wide=wish.cores if wish.mode == "adaptive" and wish.cores > 1 else 0,
         )
 
     def open(self, model: ModelFile, plan: Plan) -> OpenVinoSession:

@@ -43,7 +43,7 @@ class SimulatedSession:
         preprocess = self._model.preprocess
         return ArrayBuffer(np.zeros(slot_shape(preprocess, self.plan.ladder[-1], shape), slot_dtype(preprocess)))
 
-    def run(self, buffer: Buffer, count: int) -> Outputs:
+    def run(self, buffer: Buffer, count: int, alone: bool = False) -> Outputs:
         """Wait for the device, then for as long as the batch takes; zeros, the same arrays each time."""
         bucket = self.plan.bucket(count)
         runtime = self._runtime

@@ -234,7 +234,8 @@ def _give_way() -> None:
 def _open(request: ModelRequest) -> tuple[Lane, int]:
     """Load and warm; also how many bytes the process grew by, at least the size of the file."""
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    lane = Lane(load(request, "throughput", describe(request.path)))
+    mode = "adaptive" if request.plan == "auto" else request.plan
+    lane = Lane(load(request, mode, describe(request.path)))
     lane.start()
     grown = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) * 1024
     return lane, max(grown, os.path.getsize(request.path))
