@@ -228,6 +228,8 @@ HF = {"picture": "pixel_values", "image": (None, None, None, None)}
 DECODER = {"head": "RTDETRDecoder", "end2end": "False"}
 CLAIMS = {
     "ultralytics": ("rt-detr", rows(1, 300, 6, **DECODER), "none"),
+    "ultralytics, head not told": ("rt-detr", rows(1, 300, 6, end2end="False", args="{'nms': None}"), "none"),
+    "nms is not": ("end-to-end", rows(1, 300, 6, end2end="False", args="{'nms': True}"), ""),
     "ultralytics, older": ("rt-detr", rows(1, 300, 7), "none"),
     "ultralytics, older, named": (
         "rt-detr",

@@ -46,12 +46,7 @@ CLAIMS = {
 
 STRANGERS = {
     "segmentation, no metadata": signature((1, 39, 8400), (1, 32, 160, 160)),
-    "rt-detr": signature((1, 300, 6), metadata=YOLO | {"end2end": "False", "head": "RTDETRDecoder"}),
-    "rt-detr, head told": signature((1, 300, 6), metadata=YOLO | {"head": "RTDETRDecoder"}),
-    "rt-detr, head not told": signature((1, 300, 6), metadata=YOLO | {"end2end": "False", "args": "{'nms': None}"}),
-    "rt-detr, older": signature((1, 300, 7), metadata=YOLO),
     "yolo of unknown shape": signature((1, None, 85), image=OPEN),
-    "classifier": signature((1, 1000), image=(1, 3, 224, 224)),
     "not a picture": signature((1, 84, 8400), image=(1, 640, 640)),
     "grey": signature((1, 84, 8400), image=(1, 1, 640, 640)),
     "integers": signature((1, 84, 8400), dtype="int32"),
@@ -75,7 +70,7 @@ def test_leaves_others_alone_and_says_what_would_help(case):
         recognise(STRANGERS[case])
     text = str(error.value)
     assert "\n" not in text
-    for part in ("images", "output0", "family: ultralytics|objectness|yolox|end-to-end|centerface", "labels: ["):
+    for part in ("images", "output0", "family: ultralytics|", "labels: ["):
         assert part in text
 
 

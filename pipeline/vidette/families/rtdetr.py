@@ -127,7 +127,7 @@ class RtDetr:
         if len(signature.outputs) != 1 or len(shape) != 3:
             return None
         _, rows, columns = shape
-        told = reading.told_rtdetr(signature)
+        told, finished = reading.told_rtdetr(signature), reading.end_to_end(signature)
         names = reading.labels(signature, None)
         if told:
             why = "metadata says that the head is RT-DETR's"
@@ -139,6 +139,8 @@ class RtDetr:
             and (rows and rows <= MOST and not reading.grids(preprocess, rows))
         ):
             why = f"{rows} rows of four numbers and a score for each of the {len(names)} names"
+        elif columns == 6 and rows and rows <= MOST and "args" in signature.metadata and finished is False:
+            why = "six columns are finished objects, but metadata say neither end2end nor nms: only RT-DETR is so"
         else:
             return None
         if columns is not None and columns != 6:
