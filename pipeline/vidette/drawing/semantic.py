@@ -19,4 +19,5 @@ def draw(scene: Bgr, found: SemanticMap, pen: Pen) -> None:
         return
     class_id = found.class_id[shown]
     fill(scene, found.classes, found.extent, {i: (pen.colour(i), _OPACITY) for i in class_id.tolist()})
-    pen.list(scene, class_id, [f"{found.label(i)} {found.shares[i]:.0%}" for i in shown])
+    shares = [f"{share:.0%}" if share >= 0.01 else "<1%" for share in found.shares[shown]]
+    pen.list(scene, class_id, [f"{found.label(i)} {share}" for i, share in zip(shown, shares, strict=True)])
