@@ -66,6 +66,7 @@ class Server:
         if self.engine is not None:
             self.engine.request_stop()
             await asyncio.to_thread(self.engine.stop)
+        await self.fetcher.close()
         self.registry.close()
         self.pictures.close()
 
