@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from fastapi import FastAPI
+from starlette.middleware.cors import CORSMiddleware
 
 from vidette import __version__
 from vidette.serve import operations
@@ -28,6 +29,10 @@ def create_app(server: Server) -> Edge:
 
     app = FastAPI(title="Vidette", version=__version__, lifespan=lifespan)
     app.state.server = server
+    app.add_middleware(
+        CORSMiddleware, allow_origins=server.config.cors, allow_methods=["*"], allow_headers=["*"],
+        expose_headers=["X-Request-ID", "X-Processing-Time", "Retry-After", "X-Vidette-Note"],
+    )  # fmt: skip
     install_error_answers(app)
     for router in ROUTERS:
         app.include_router(router)

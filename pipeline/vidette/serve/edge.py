@@ -1,5 +1,6 @@
 """What every request passes: path clean-up, request id, time, CORS, and errors as JSON."""
 
+import asyncio
 import time
 from typing import Any
 from uuid import uuid4
@@ -43,7 +44,49 @@ class Edge:
                     headers.append((b"connection", b"close"))
             await send(message)
 
-        await self._app(scope, receive, told)
+        connection = _Connection(receive)
+        try:
+            await self._app(scope, connection.receive, told)
+        except asyncio.CancelledError:
+            if not connection.gone:
+                raise
+        finally:
+            connection.close()
+
+
+class _Connection:
+    """Notices that a client has gone while its answer is being made, and cancels the handler: its pictures leave the
+    queue before they cost a run."""
+
+    __slots__ = ("_handler", "_receive", "_watch", "gone")
+
+    def __init__(self, receive: Receive) -> None:
+        self._receive = receive
+        self._handler = asyncio.current_task()
+        self._watch: asyncio.Task[Message] | None = None
+        self.gone = False
+
+    async def receive(self) -> Message:
+        """As ASGI's; after the body's end only the disconnect can follow."""
+        if self._watch is not None:
+            return await asyncio.shield(self._watch)
+        message = await self._receive()
+        if message["type"] == "http.request" and not message.get("more_body", False):
+            self._watch = asyncio.create_task(self._disconnect())
+        return message
+
+    async def _disconnect(self) -> Message:
+        message = await self._receive()
+        if self._handler is not None:
+            self.gone = True
+            self._handler.cancel()
+        return message
+
+    def close(self) -> None:
+        """The answer is out: nobody is cancelled any more."""
+        self._handler = None
+        if self._watch is not None:
+            self._watch.cancel()
 
 
 def json_response(content: Any, status: int = 200, headers: dict[str, str] | None = None) -> Response:

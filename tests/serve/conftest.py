@@ -1,0 +1,70 @@
+"""A server that really listens, with the tiny detector."""
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+
+pytest.importorskip("fastapi")
+
+from vidette.job import Job, ModelRequest
+from vidette.serve.server import Server
+from vidette.server_settings import ServerConfig
+
+
+class Running:
+    """A server in a thread of this process."""
+
+    def __init__(self, server: Server) -> None:
+        import uvicorn
+
+        from vidette.serve.app import create_app
+
+        self.server = server
+        config = uvicorn.Config(create_app(server), host="127.0.0.1", port=0, log_config=None, server_header=False)
+        self._web = uvicorn.Server(config)
+        self._thread = threading.Thread(target=self._web.run, daemon=True)
+        self._thread.start()
+        deadline = time.monotonic() + 60
+        while not self._web.started:
+            assert self._thread.is_alive()
+            assert time.monotonic() < deadline, "the server did not start"
+            time.sleep(0.01)
+        self.port = self._web.servers[0].sockets[0].getsockname()[1]
+        self.url = f"http://127.0.0.1:{self.port}"
+
+    def stop(self) -> None:
+        self._web.should_exit = True
+        self._thread.join(30)
+        assert not self._thread.is_alive()
+
+
+Serve = Callable[..., Running]
+
+
+@pytest.fixture
+def serve(detector: Path) -> Iterator[Serve]:
+    """Start a server: `serve(models={"id": path}, **fields of the section server)`."""
+    running: list[Running] = []
+
+    def start(models: dict[str, Path] | None = None, job: Job | None = None, **config: Any) -> Running:
+        requests = [ModelRequest(id, path, runtime="onnx") for id, path in (models or {"tiny/1": detector}).items()]
+        server = Server(ServerConfig.model_validate(config), requests, job or Job([], []))
+        running.append(Running(server))
+        return running[-1]
+
+    yield start
+    for each in running:
+        each.stop()
+
+
+def encoded(colour: str = "red", size: tuple[int, int] = (64, 96), suffix: str = ".png") -> bytes:
+    """A picture of one colour: the tiny detector finds an object of that class in each cell of it."""
+    pixels = np.zeros((*size, 3), np.uint8)
+    pixels[:, :, {"blue": 0, "green": 1, "red": 2}[colour]] = 255
+    return bytes(cv2.imencode(suffix, pixels)[1])
