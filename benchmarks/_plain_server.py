@@ -1,4 +1,7 @@
-"""What most people write to serve a detector: FastAPI, OpenCV, ONNX Runtime on all cores. `_plain_server.py MODEL PORT`."""
+"""What most people write to serve a detector: FastAPI, OpenCV, ONNX Runtime on all cores.
+
+python benchmarks/_plain_server.py MODEL PORT
+"""
 
 import base64
 import sys
