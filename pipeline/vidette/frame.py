@@ -42,12 +42,16 @@ class Picture:
     `width` and `height` are those of the upright picture; `pixels` of a video are stored unrotated and
     `rotation` (degrees counter-clockwise: 0, 90, 180, 270) makes them upright. Coordinates of every result
     are pixels of the upright picture. The pixels are shared: nobody may write into them.
+
+    `size` (width, height) is that of a picture whose pixels are there at a smaller scale only.
     """
 
     __slots__ = ("_bgr", "_converting", "height", "pixels", "rotation", "width")
 
-    def __init__(self, pixels: Pixels, rotation: int = 0) -> None:
-        if isinstance(pixels, np.ndarray):
+    def __init__(self, pixels: Pixels, rotation: int = 0, size: tuple[int, int] | None = None) -> None:
+        if size is not None:
+            width, height = size
+        elif isinstance(pixels, np.ndarray):
             height, width = pixels.shape[:2]
         else:
             height, width = pixels.height, pixels.width

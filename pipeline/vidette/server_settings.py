@@ -103,4 +103,5 @@ class ServerConfig(_Closed):
         None, description="requests per key and window, answered 429 beyond; `hub` for 100 an hour"
     )
     cors: list[str] = Field(["*"], description="web pages that may ask: origins, or *")
+    access_log: str | None = Field(None, description="a file for one line per request, or - for stderr")
     tls: TlsConfig | None = Field(None, description="serve https")

@@ -9,7 +9,7 @@ from PIL import Image
 
 from vidette.errors import SourceError
 from vidette.sources.base import Unreadable
-from vidette.sources.images import MAX_PIXELS, decode_picture, natural, read_picture
+from vidette.sources.images import MAX_PIXELS, decode_picture, natural, read_picture, unpack
 
 
 @pytest.fixture
@@ -191,3 +191,23 @@ def test_no_pictures(tmp_path, opened):
 
 def test_natural_order():
     assert natural(["img10", "img2", "a", "img02b", "7", "IMG1"]) == ["7", "IMG1", "a", "img02b", "img2", "img10"]
+
+
+@pytest.mark.parametrize(("enough", "factor"), [(1000, 1), (640, 1), (400, 2), (250, 4), (100, 8), (None, 1)])
+@pytest.mark.parametrize("orientation", [1, 6])
+def test_large_jpegs_are_decoded_as_small_as_is_enough(enough, factor, orientation):
+    image = Image.fromarray(np.full((600, 1000, 3), 90, np.uint8))
+    exif = Image.Exif()
+    exif[274] = orientation
+    found = unpack(encoded(image, format="JPEG", exif=exif), "p", MAX_PIXELS, enough=enough)
+    assert (found.width, found.height) == ((1000, 600) if orientation == 1 else (600, 1000))
+    assert found.bgr().shape[:2] == (found.height // factor, found.width // factor)
+
+
+def test_orientation_can_be_left_as_it_is():
+    exif = Image.Exif()
+    exif[274] = 6
+    data = encoded(Image.fromarray(np.full((60, 100, 3), 90, np.uint8)), format="JPEG", exif=exif)
+    found = unpack(data, "p", MAX_PIXELS, upright=False)
+    assert (found.width, found.height) == (100, 60)
+    assert found.bgr().shape == (60, 100, 3)

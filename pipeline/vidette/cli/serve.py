@@ -33,6 +33,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--port", type=int, help="port to listen on; default 9001")
     parser.add_argument("--key", action="append", default=[], metavar="KEY",
                         help="an API key that may do everything; a site file can take it from ${NAME}")  # fmt: skip
+    parser.add_argument("--access-log", metavar="FILE|-", help="write a line for each request; - is stderr")
     parser.add_argument("--auth", choices=("keys", "none"), help="none: answer everybody, also beyond this machine")
 
 
@@ -50,13 +51,15 @@ def _settings(args: argparse.Namespace) -> tuple[ServerConfig, list[ModelRequest
     config, models, job = ServerConfig.model_validate({}), list[ModelRequest](), Job([], [])
     if args.site is not None:
         config, models, job = SiteFile(Path(args.site)).served()
-    given = {name: value for name in ("host", "port", "auth") if (value := getattr(args, name)) is not None}
+    given = {
+        name: value for name in ("host", "port", "auth", "access_log") if (value := getattr(args, name)) is not None
+    }
     if args.models is not None:
         given["models_folder"] = args.models
     if args.key:
         scopes = ["infer", "manage", "stream"]
         given["keys"] = [{"name": f"key {n}", "key": key, "scopes": scopes} for n, key in enumerate(args.key, 1)]
-    config = parse(ServerConfig, config.model_dump() | given, lambda field: f"--{field}")
+    config = parse(ServerConfig, config.model_dump() | given, lambda field: "--" + field.replace("_", "-"))
     models += [_model(text) for text in args.model]
     if config.models_folder is not None:
         models += models_in(Path(config.models_folder))

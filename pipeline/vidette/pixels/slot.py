@@ -142,9 +142,10 @@ class SlotWriter:
 
     def _write_bgr(self, bgr: Bgr, letterbox: Letterbox, target: npt.NDArray[Any]) -> None:
         size = letterbox.scaled_width, letterbox.scaled_height
-        left, top, width, height = letterbox.region
-        bgr = bgr[top : top + height, left : left + width]
-        if (width, height) != size:
+        if not letterbox.whole:
+            left, top, width, height = letterbox.region
+            bgr = bgr[top : top + height, left : left + width]
+        if (bgr.shape[1], bgr.shape[0]) != size:
             memory = self._memory("bgr", (size[1], size[0], 3), np.uint8)
             bgr = cv2.resize(bgr, size, dst=memory, interpolation=cv2.INTER_LINEAR)
         bgr = np.ascontiguousarray(_inside(bgr, letterbox))

@@ -32,6 +32,15 @@ class Wanted:
     top_k: int | None = None
 
 
+def enough(held: Held, size: int | None = None, *, drawn: bool = False) -> int | None:
+    """The longer side of a picture that its model needs; None where all pixels are looked at."""
+    model = held.model
+    if drawn or model.request.tiles is not None or model.task in ("segmentation", "semantic"):
+        return None
+    fixed = max(model.preprocess.width or 0, model.preprocess.height or 0)
+    return fixed or size or max(model.request.input or (model.preprocess.size,))
+
+
 def limits(held: Held, wanted: Wanted) -> Thresholds:
     """The model's limits with the client's on top. Classes that the model does not have are found never."""
     model = held.model

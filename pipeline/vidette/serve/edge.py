@@ -1,6 +1,7 @@
 """What every request passes: path clean-up, request id, time, CORS, and errors as JSON."""
 
 import asyncio
+import logging
 import time
 from typing import Any
 from uuid import uuid4
@@ -14,6 +15,9 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from vidette.serve.errors import RequestError
 from vidette.serve.server import Server
+
+access = logging.getLogger("vidette.access")
+"""One line per request: client, name of its key, method, path without query, status (499: it left), time, id."""
 
 
 class Edge:
@@ -35,8 +39,12 @@ class Edge:
         given = next((value for name, value in scope["headers"] if name == b"x-request-id"), b"")
         request_id = given[:128] if given else uuid4().hex.encode()
 
+        status = 0
+
         async def told(message: Message) -> None:
+            nonlocal status
             if message["type"] == "http.response.start":
+                status = message["status"]
                 headers = message.setdefault("headers", [])
                 headers.append((b"x-request-id", request_id))
                 headers.append((b"x-processing-time", f"{time.monotonic() - begin:.6f}".encode()))
@@ -45,6 +53,8 @@ class Edge:
             await send(message)
 
         connection = _Connection(receive)
+        metrics = self._server.metrics
+        metrics.open.inc()
         try:
             await self._app(scope, connection.receive, told)
         except asyncio.CancelledError:
@@ -52,6 +62,27 @@ class Edge:
                 raise
         finally:
             connection.close()
+            metrics.open.dec()
+            seconds = time.monotonic() - begin
+            if status:
+                route = scope.get("route")
+                metrics.ended(getattr(route, "path", "other"), status, seconds)
+            else:
+                metrics.gone()
+            if access.isEnabledFor(logging.INFO):
+                caller = scope.get("state", {}).get("caller", "-")
+                client = (scope.get("client") or ("-",))[0]
+                path = scope["path"].encode("ascii", "backslashreplace").decode()[:200]
+                line = (
+                    client,
+                    caller,
+                    scope["method"],
+                    path,
+                    status or 499,
+                    seconds * 1e3,
+                    request_id.decode("latin-1"),
+                )
+                access.info('%s %s "%s %s" %d %.1f ms %s', *line)
 
 
 class _Connection:

@@ -5,6 +5,7 @@ from starlette.responses import Response
 
 from vidette import __version__
 from vidette.serve.edge import json_response
+from vidette.serve.metrics import CONTENT_TYPE
 from vidette.serve.server import Server
 
 router = APIRouter(tags=["operations"])
@@ -22,6 +23,13 @@ async def readiness(request: Request) -> Response:
     server: Server = request.app.state.server
     ready = server.ready and not server.draining
     return json_response({"status": "ready" if ready else "not ready"}, 200 if ready else 503)
+
+
+@router.get("/metrics", summary="Numbers for Prometheus")
+async def metrics(request: Request) -> Response:
+    """Text format 0.0.4."""
+    server: Server = request.app.state.server
+    return Response(server.metrics.text(), media_type=CONTENT_TYPE)
 
 
 @router.get("/info", summary="Name, version and id of this server")

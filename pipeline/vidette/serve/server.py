@@ -6,16 +6,21 @@ import logging
 import signal
 import time
 from collections.abc import Mapping, Sequence
+from logging.handlers import WatchedFileHandler
 from uuid import uuid4
 
-from vidette import __version__
+from starlette.requests import Request
+
 from vidette.engine import Engine
 from vidette.errors import ConfigError
 from vidette.job import Job, ModelRequest
 from vidette.lane import Lane
+from vidette.serve.errors import RequestError
 from vidette.serve.fetching import Fetcher
-from vidette.serve.keys import Keys
+from vidette.serve.keys import Caller, Keys, Scope
+from vidette.serve.metrics import Metrics
 from vidette.serve.pictures import PictureReader
+from vidette.serve.rates import Rates
 from vidette.serve.registry import Registry
 from vidette.server_settings import ServerConfig
 
@@ -32,8 +37,10 @@ class Server:
         self.config = config
         self.engine = Engine(job) if job.streams else None
         self.keys = Keys(config.keys)
+        self.rates = Rates(config.rate)
+        self.metrics = Metrics()
         self.fetcher = Fetcher(config.fetch)
-        self.pictures = PictureReader(config.limits.pixels)
+        self.pictures = PictureReader(config.limits.pixels, config.exact)
         self.registry: Registry
         self.id = str(uuid4())
         self.started = time.monotonic()
@@ -55,6 +62,7 @@ class Server:
             self._models, lanes, streams, config.aliases, pinned=config.pinned,
             budget=float(config.memory) if config.memory is not None else None, waiting=config.limits.waiting,
         )  # fmt: skip
+        self.metrics.watch(self.registry, self.engine)
         names = self.registry.held if config.preload == "all" else config.preload
         for name in list(names):
             await self.registry.load(self.registry.find(name))
@@ -70,10 +78,19 @@ class Server:
         self.registry.close()
         self.pictures.close()
 
-    @property
-    def name(self) -> str:
-        """As `/info` and headers tell it."""
-        return f"Vidette {__version__}"
+    def admit(self, request: Request, given: Sequence[str | None], scope: Scope) -> Caller:
+        """Check the key and its rate; `given` are all forms in which a key may have come, in their precedence.
+
+        Raises RequestError: 401, 403, 429, and 503 while the server drains.
+        """
+        if self.draining:
+            raise RequestError(503, "the server is shutting down", {"Retry-After": "5", "Connection": "close"})
+        caller = self.keys.check(given, scope)
+        request.state.caller = caller.name
+        if scope == "infer":
+            client = request.client.host if request.client is not None else ""
+            self.rates.count(caller.name if self.keys else client)
+        return caller
 
 
 def _by_model(job: Job) -> Mapping[str, list[str]]:
@@ -98,6 +115,7 @@ def serve(server: Server) -> int:
     from vidette.serve.app import create_app
 
     config, limits = server.config, server.config.limits
+    _open_access_log(config.access_log)
     codes: list[int] = []
     web = uvicorn.Server(
         uvicorn.Config(
@@ -136,3 +154,17 @@ def serve(server: Server) -> int:
     if not web.started and not codes:
         return 1
     return codes[0] if codes else 0
+
+
+def _open_access_log(target: str | None) -> None:
+    if target is None:
+        return
+    logger = logging.getLogger("vidette.access")
+    try:
+        handler = logging.StreamHandler() if target == "-" else WatchedFileHandler(target)
+    except OSError as error:
+        raise ConfigError(f"server.access_log: {target}: cannot be written: {error.strerror}") from None
+    handler.setFormatter(logging.Formatter("%(asctime)s %(message)s"))
+    logger.addHandler(handler)
+    logger.setLevel(logging.INFO)
+    logger.propagate = False

@@ -86,6 +86,19 @@ def read_picture(path: str) -> Bgr | Unreadable:
 
 def decode_picture(data: bytes, name: str) -> Bgr | Unreadable:
     """The same from the bytes of a picture file; `name` is for messages."""
+    found = unpack(data, name, MAX_PIXELS)
+    return found if isinstance(found, Unreadable) else found.bgr()
+
+
+def unpack(
+    data: bytes, name: str, most: int, *, upright: bool = True, enough: int | None = None
+) -> Picture | Unreadable:
+    """A picture of at most `most` pixels.
+
+    upright   whether EXIF orientation is applied
+    enough    the longer side that somebody needs: a JPEG at least twice as large is decoded at a half, a quarter or an
+              eighth by the codec itself, in a fraction of the time; the picture has its full size for coordinates
+    """
     from PIL import Image, ImageOps, UnidentifiedImageError  # only for those who read pictures
 
     if not data:
@@ -97,8 +110,8 @@ def decode_picture(data: bytes, name: str) -> Bgr | Unreadable:
     except (Image.DecompressionBombError, OSError, ValueError, SyntaxError) as error:
         code = "too-large" if isinstance(error, Image.DecompressionBombError) else "corrupt"
         return Unreadable(code, f"{name}: the picture cannot be read ({error})")
-    if header.width * header.height > MAX_PIXELS:
-        return Unreadable("too-large", f"{name}: {header.width}x{header.height} is more than {MAX_PIXELS} pixels")
+    if header.width * header.height > most:
+        return Unreadable("too-large", f"{name}: {header.width}x{header.height} is more than {most} pixels")
     if header.format in _COMPLETE and not _COMPLETE[header.format](data):
         # OpenCV would fill the rest of a JPEG with grey, and libpng complain on stderr
         return Unreadable("truncated", f"{name}: the picture is cut off")
@@ -106,12 +119,25 @@ def decode_picture(data: bytes, name: str) -> Bgr | Unreadable:
         return Unreadable("not-a-picture", f"{name}: values of 32-bit floating point have no agreed brightness")
     try:
         if header.has_transparency_data:  # OpenCV either drops alpha or ignores the orientation
-            rgba = np.asarray(ImageOps.exif_transpose(header).convert("RGBA"))
-            return flatten_alpha(cv2.cvtColor(rgba, cv2.COLOR_RGBA2BGRA))
-        image: npt.NDArray[np.uint8] | None = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
+            rgba = np.asarray((ImageOps.exif_transpose(header) if upright else header).convert("RGBA"))
+            return Picture(flatten_alpha(cv2.cvtColor(rgba, cv2.COLOR_RGBA2BGRA)))
+        flags = cv2.IMREAD_COLOR if upright else cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
+        turned = upright and header.getexif().get(_ORIENTATION, 1) >= _FIRST_TURNED
+        size = (header.height, header.width) if turned else (header.width, header.height)
+        if enough is not None and header.format == "JPEG":
+            flags |= next((flag for factor, flag in _REDUCED if max(size) >= factor * enough), 0)
+        image: npt.NDArray[np.uint8] | None = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
     except (cv2.error, OSError, ValueError, SyntaxError):
         image = None
-    return Unreadable("corrupt", f"{name}: the picture cannot be decoded") if image is None else image
+    if image is None:
+        return Unreadable("corrupt", f"{name}: the picture cannot be decoded")
+    return Picture(image, size=size)
+
+
+_ORIENTATION, _FIRST_TURNED = 274, 5
+"""EXIF tag of the orientation, and its first value that exchanges width and height (CIPA DC-008, 4.6.4)."""
+_REDUCED = ((8, 64), (4, 32), (2, 16))
+"""Scales that libjpeg decodes at, and OpenCV's flag of each (ImreadModes: IMREAD_REDUCED_GRAYSCALE_*)."""
 
 
 def _jpeg_complete(data: bytes) -> bool:

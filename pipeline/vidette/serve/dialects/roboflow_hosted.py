@@ -13,7 +13,7 @@ from fastapi import APIRouter, Request
 from starlette.datastructures import QueryParams, UploadFile
 from starlette.responses import Response
 
-from vidette.serve.answering import limits, predict
+from vidette.serve.answering import enough, limits, predict
 from vidette.serve.base64_pictures import decode_picture_text, is_picture
 from vidette.serve.bodies import read_body
 from vidette.serve.dialects.roboflow_answers import Shown, answer, at_least, threshold, wanted
@@ -165,12 +165,14 @@ async def infer(request: Request, dataset: str, version: str) -> Response:
     server: Server = request.app.state.server
     bounds = server.config.limits
     begin = time.monotonic()
-    server.keys.check(given_keys(request), "infer")
+    server.admit(request, given_keys(request), "infer")
     query = read_query(request.query_params)
     async with server.registry.use(f"{dataset}/{version}", float(bounds.deadline)) as held:
         if query.best and held.model.task == "keypoints":
             raise RequestError(422, "confidence: keypoint models have no `best` threshold")
-        picture, decode_s = await server.pictures.read(await picture_of(request, server))
+        data = await picture_of(request, server)
+        side = enough(held, drawn=query.format != "json")
+        picture, decode_s = await server.pictures.read(data, side, upright=query.oriented)
         chosen = limits(
             held,
             wanted(query.confidence, query.overlap, None, query.classes, query.max_detections, None, query.masks),

@@ -11,7 +11,7 @@ from fastapi import APIRouter, Request
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 from starlette.responses import Response
 
-from vidette.serve.answering import limits, predict
+from vidette.serve.answering import enough, limits, predict
 from vidette.serve.base64_pictures import decode_picture_text
 from vidette.serve.bodies import read_body
 from vidette.serve.dialects.roboflow_answers import TASKS, Shown, answer, threshold, wanted
@@ -50,6 +50,7 @@ class InferRequest(BaseModel):
     mask_decode_mode: Literal["accurate", "fast", "tradeoff"] | None = None
     tradeoff_factor: Annotated[float | None, Field(ge=0, le=1)] = None
     response_mask_format: Literal["polygon", "rle"] | None = None
+    disable_preproc_auto_orient: bool | None = None
     visualize_predictions: bool | None = None
     visualization_labels: bool | None = None
     visualization_stroke_width: Annotated[int | None, Field(ge=1, le=100)] = None
@@ -79,7 +80,7 @@ def parsed(model: type[BaseModel], body: bytes) -> Any:
 async def registry(request: Request) -> Response:
     """Answered from memory: clients ask before every inference."""
     server: Server = request.app.state.server
-    server.keys.check(given_keys(request), "infer")
+    server.keys.check(given_keys(request), "infer")  # asked before every inference: not counted
     return json_response(_registry(server))
 
 
@@ -98,7 +99,7 @@ async def remove(request: Request) -> Response:
     """A model that is not loaded is skipped."""
     server: Server = request.app.state.server
     body = parsed(ModelRequestBody, await read_body(request, 1e6, float(server.config.limits.slow)))
-    server.keys.check(given_keys(request, body.api_key), "manage")
+    server.admit(request, given_keys(request, body.api_key), "manage")
     await server.registry.unload(server.registry.find(body.model_id))
     return json_response(_registry(server))
 
@@ -107,7 +108,7 @@ async def remove(request: Request) -> Response:
 async def clear(request: Request) -> Response:
     """Models of cameras stay."""
     server: Server = request.app.state.server
-    server.keys.check(given_keys(request), "manage")
+    server.admit(request, given_keys(request), "manage")
     for held in server.registry.loaded():
         if not held.streams:
             await server.registry.unload(held)
@@ -162,7 +163,7 @@ async def infer(request: Request) -> Response:
     begin = time.monotonic()
     deadline = begin + float(bounds.deadline)
     body: InferRequest = parsed(InferRequest, await read_body(request, float(bounds.body), float(bounds.slow)))
-    server.keys.check(given_keys(request, body.api_key), "infer")
+    server.admit(request, given_keys(request, body.api_key), "infer")
     single = isinstance(body.image, ImageObject)
     objects = [body.image] if isinstance(body.image, ImageObject) else body.image
     if len(objects) > bounds.pictures:
@@ -178,11 +179,14 @@ async def infer(request: Request) -> Response:
                 body.max_detections, body.max_candidates, "fast" if body.mask_decode_mode == "fast" else "accurate",
             ),
         )  # fmt: skip
+        side = enough(held, drawn=bool(body.visualize_predictions))
+        upright = not body.disable_preproc_auto_orient
         pictures = []
         decode_s = 0.0
         for number, given in enumerate(objects):
             try:
-                picture, took = await server.pictures.read(await _bytes_of(server, given))
+                data = await _bytes_of(server, given)
+                picture, took = await server.pictures.read(data, side, upright=upright)
             except RequestError as error:
                 where = "" if single else f" (picture {number})"
                 raise RequestError(error.status, error.message + where, error.headers) from None

@@ -23,6 +23,6 @@ async def root(request: Request) -> Response:
         return await ultralytics.respond(request, None)
     if "api_key" in request.query_params:
         server: Server = request.app.state.server
-        server.keys.check(given_keys(request), "infer")
+        server.admit(request, given_keys(request), "infer")
         return json_response({"workspace": WORKSPACE, "welcome": "Vidette"})
     raise RequestError(400, "send a multipart/form-data form with the picture in its part `file`")

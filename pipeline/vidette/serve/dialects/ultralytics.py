@@ -21,7 +21,7 @@ from vidette.predictions import Predictions
 from vidette.predictions.detections import Detections
 from vidette.result import Result
 from vidette.serve import videos
-from vidette.serve.answering import Wanted, limits, predict
+from vidette.serve.answering import Wanted, enough, limits, predict
 from vidette.serve.base64_pictures import decode_picture_text
 from vidette.serve.dialects.roboflow_keys import given_keys
 from vidette.serve.edge import json_response
@@ -57,7 +57,7 @@ async def respond(request: Request, named: str | None) -> Response:
     server: Server = request.app.state.server
     bounds = server.config.limits
     begin = time.monotonic()
-    server.keys.check(given_keys(request), "infer")
+    server.admit(request, given_keys(request), "infer")
     if not is_form(request):
         raise RequestError(400, "send a multipart/form-data form with the picture in its part `file`")
     async with read_form(request, bounds, max(float(bounds.body), float(bounds.video))) as form:
@@ -78,7 +78,7 @@ async def respond(request: Request, named: str | None) -> Response:
             if len(data) > float(bounds.video):
                 raise RequestError(413, f"the video is larger than the {bounds.video} that this server takes")
             return await _video(server, held, chosen, data, size, begin, headers)
-        picture, decode_s = await server.pictures.read(data)
+        picture, decode_s = await server.pictures.read(data, enough(held, size))
         outcome = (await predict(held, [picture], chosen, begin + float(bounds.deadline), decode_s, size))[0]
         images = [_image(outcome)]
     return json_response({"images": images, "metadata": _metadata(server, held, 1, begin)}, headers=headers)

@@ -1,0 +1,133 @@
+"""Keys, rates, bounds: what is refused, with which status, and never with a secret."""
+
+import base64
+import hashlib
+import logging
+import re
+
+import httpx
+import pytest
+
+from tests.serve.conftest import Serve, encoded
+from vidette.errors import ConfigError
+from vidette.serve.errors import RequestError
+from vidette.serve.rates import Rates
+from vidette.serve.server import refuse_open_door
+from vidette.server_settings import RateConfig, ServerConfig
+
+KEY, OTHER = "s3cret-key", "0ther-key"
+KEYS = [
+    {"name": "cam", "key": KEY},
+    {"name": "boss", "sha256": hashlib.sha256(OTHER.encode()).hexdigest(), "scopes": ["infer", "manage"]},
+]
+PICTURE = base64.b64encode(encoded())
+
+
+def test_a_key_is_taken_in_all_its_forms(serve: Serve) -> None:
+    url = serve(keys=KEYS).url
+    image = {"type": "base64", "value": PICTURE.decode()}
+    forms = [
+        httpx.post(f"{url}/tiny/1", params={"api_key": KEY}, content=PICTURE),
+        httpx.post(f"{url}/tiny/1", headers={"Authorization": f"bearer {KEY}"}, content=PICTURE),
+        httpx.post(f"{url}/tiny/1", headers={"x-api-key": OTHER}, content=PICTURE),
+        httpx.post(f"{url}/infer/object_detection", json={"model_id": "tiny/1", "image": image, "api_key": KEY}),
+        httpx.post(f"{url}/", headers={"x-api-key": KEY}, files={"file": encoded()}),
+    ]
+    assert [answer.status_code for answer in forms] == [200] * 5
+
+
+@pytest.mark.parametrize("given", ["wrong", "", "None", "null", KEY.upper(), KEY + "x"])
+def test_other_keys_are_401_and_not_told(serve: Serve, given: str, caplog: pytest.LogCaptureFixture) -> None:
+    url = serve(keys=KEYS).url
+    for answer in (
+        httpx.post(f"{url}/tiny/1", params={"api_key": given}, content=PICTURE),
+        httpx.get(f"{url}/model/registry", params={"api_key": given}),
+        httpx.post(f"{url}/?api_key={given}"),
+    ):
+        assert answer.status_code == 401
+        assert KEY not in answer.text + caplog.text
+        assert len(given) < 5 or given not in answer.text + caplog.text
+
+
+def test_a_wrong_explicit_key_is_not_saved_by_a_right_one_elsewhere(serve: Serve) -> None:
+    url = serve(keys=KEYS).url
+    assert httpx.get(f"{url}/model/registry?api_key=wrong", headers={"x-api-key": KEY}).status_code == 401
+
+
+def test_scopes(serve: Serve) -> None:
+    url = serve(keys=KEYS).url
+    assert httpx.post(f"{url}/model/clear", headers={"x-api-key": KEY}).status_code == 403
+    assert httpx.post(f"{url}/model/clear", headers={"x-api-key": OTHER}).json()["models"] == []
+
+
+def test_health_needs_no_key(serve: Serve) -> None:
+    url = serve(keys=KEYS).url
+    assert [httpx.get(f"{url}{path}").status_code for path in ("/healthz", "/readiness", "/info", "/metrics")] == [
+        200
+    ] * 4
+
+
+def test_without_keys_only_this_machine_is_answered() -> None:
+    refuse_open_door(ServerConfig.model_validate({"host": "127.0.0.1"}))
+    refuse_open_door(ServerConfig.model_validate({"host": "0.0.0.0", "keys": KEYS}))
+    refuse_open_door(ServerConfig.model_validate({"host": "0.0.0.0", "auth": "none"}))
+    with pytest.raises(ConfigError, match="auth: none"):
+        refuse_open_door(ServerConfig.model_validate({"host": "0.0.0.0"}))
+
+
+def test_bodies_and_pictures_are_bounded(serve: Serve) -> None:
+    url = serve(limits={"body": "20kB", "pixels": 10_000}).url
+    assert httpx.post(f"{url}/tiny/1", content=b"A" * 30_000).status_code == 413
+    assert httpx.post(f"{url}/tiny/1", content=iter([b"A" * 9000] * 4)).status_code == 413
+    assert httpx.post(f"{url}/", files={"file": b"A" * 30_000}).status_code in (413, 200, 400)
+    large = base64.b64encode(encoded(size=(200, 200)))
+    answer = httpx.post(f"{url}/tiny/1", content=large)
+    assert answer.status_code == 400
+    assert "pixels" in answer.json()["message"]
+
+
+def test_rates_slide_and_say_when() -> None:
+    now = 0.0
+    rates = Rates(RateConfig.model_validate({"requests": 2, "window": "10s"}), lambda: now)
+    rates.count("a")
+    now = 4.0
+    rates.count("a")
+    rates.count("b")
+    with pytest.raises(RequestError) as refused:
+        rates.count("a")
+    assert refused.value.status == 429
+    assert refused.value.headers["Retry-After"] == "6"
+    now = 10.1
+    rates.count("a")
+
+
+def test_hubs_preset_is_100_an_hour(serve: Serve) -> None:
+    config = ServerConfig.model_validate({"rate": "hub"})
+    assert config.rate is not None
+    assert (config.rate.requests, float(config.rate.window)) == (100, 3600.0)
+    url = serve(rate={"requests": 1, "window": "1h"}).url
+    assert httpx.post(f"{url}/tiny/1", content=PICTURE).status_code == 200
+    answer = httpx.post(f"{url}/tiny/1", content=PICTURE)
+    assert answer.status_code == 429
+    assert int(answer.headers["retry-after"]) > 3000
+    assert httpx.get(f"{url}/model/registry").status_code == 200
+
+
+def test_the_access_log_has_no_secrets(serve: Serve, caplog: pytest.LogCaptureFixture) -> None:
+    url = serve(keys=KEYS).url
+    with caplog.at_level(logging.INFO, "vidette.access"):
+        httpx.post(f"{url}/tiny/1?api_key={KEY}", content=PICTURE, headers={"X-Request-ID": "r1"})
+    (line,) = [record.getMessage() for record in caplog.records if record.name == "vidette.access"]
+    assert re.fullmatch(r'127\.0\.0\.1 cam "POST /tiny/1" 200 [\d.]+ ms r1', line)
+
+
+def test_metrics_count_by_route_not_by_path(serve: Serve) -> None:
+    url = serve().url
+    for _ in range(2):
+        httpx.post(f"{url}/tiny/1", content=PICTURE)
+    httpx.post(f"{url}/other/7", content=PICTURE)
+    text = httpx.get(f"{url}/metrics").text
+    assert 'vidette_http_requests_total{route="/{dataset}/{version}",status="200"} 2.0' in text
+    assert 'vidette_http_requests_total{route="/{dataset}/{version}",status="404"} 1.0' in text
+    assert 'vidette_model_loaded{model="tiny/1"} 1.0' in text
+    assert 'vidette_model_batches_total{model="tiny/1"} 2.0' in text
