@@ -87,6 +87,11 @@ class ModelConfig(_Closed):
         None, gt=0, le=1, description="overlap above which the weaker of two boxes goes; default 0.45"
     )
     agnostic: bool | None = Field(None, description="suppress across classes too; default false")
+    rotated_iou: Literal["probabilistic", "exact"] | None = Field(
+        None,
+        description="overlap of oriented boxes: probabilistic (default), as Ultralytics measures it; exact: the area "
+        "that both cover",
+    )
     classes: list[str | int] | None = Field(None, description="names or numbers of classes to keep; default all")
     max_detections: int | None = Field(None, ge=1, description="objects kept per picture; default 300")
     masks: Literal["accurate", "fast"] | None = Field(
@@ -121,6 +126,7 @@ class ModelConfig(_Closed):
             confidence=self.confidence,
             iou=self.iou,
             agnostic=self.agnostic,
+            rotated_iou=self.rotated_iou,
             classes=None if self.classes is None else tuple(str(name) for name in self.classes),
             max_detections=self.max_detections,
             masks=self.masks,

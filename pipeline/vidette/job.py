@@ -33,6 +33,7 @@ class ModelRequest:
     confidence: float | None = None
     iou: float | None = None
     agnostic: bool | None = None
+    rotated_iou: Literal["probabilistic", "exact"] | None = None
     classes: tuple[str, ...] | None = None
     max_detections: int | None = None
     masks: Literal["accurate", "fast"] | None = None

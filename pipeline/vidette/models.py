@@ -200,7 +200,7 @@ def _wish(request: ModelRequest, mode: PlanMode) -> Wish:
     return Wish(request.device, request.precision, mode, cores(), request.max_batch, request.options)
 
 
-_LIMITS = ("confidence", "iou", "agnostic", "max_detections", "masks", "outline", "top_k")
+_LIMITS = ("confidence", "iou", "agnostic", "rotated_iou", "max_detections", "masks", "outline", "top_k")
 
 
 def resolve_limits(request: ModelRequest, recognised: Recognised) -> Thresholds:

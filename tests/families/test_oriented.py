@@ -11,11 +11,13 @@ from hypothesis import strategies as st
 from tests.families import answers
 from tests.families.signatures import YOLO, signature
 from tests.kernels import twin, twin_rotated
+from vidette.config import ModelConfig
 from vidette.errors import DecodeError, ModelError
 from vidette.families import recognise
 from vidette.families.base import Thresholds
 from vidette.families.ultralytics_oriented import Oriented
 from vidette.geometry import Transform
+from vidette.models import resolve_limits
 from vidette.payloads import payload
 from vidette.pixels.letterbox import fit
 from vidette.predictions.detections import Detections
@@ -128,6 +130,14 @@ def test_what_was_cut_is_reported_and_bounds_the_work():
     answer = Oriented(("a",), False)([values], fit(64, 64, 64, 64, "letterbox"), Thresholds(max_candidates=100))
     assert answer.cut == 400
     assert 0 < len(answer) < 100
+
+
+def test_a_user_chooses_how_overlap_is_measured(tmp_path):
+    claim = recognise(signature((1, 8, 8400), metadata=OBB))
+    (tmp_path / "ships.onnx").touch()
+    for wanted, used in ((None, "probabilistic"), ("exact", "exact")):
+        request = ModelConfig(path="ships.onnx", rotated_iou=wanted).request("ships", tmp_path)
+        assert resolve_limits(request, claim).rotated_iou == used
 
 
 @pytest.mark.parametrize("row", range(6))

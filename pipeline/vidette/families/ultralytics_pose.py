@@ -17,7 +17,7 @@ from vidette.errors import ModelError
 from vidette.families import reading
 from vidette.families.base import Recognised, Thresholds
 from vidette.families.points import skeleton
-from vidette.kernels import heads
+from vidette.kernels import heads, pose
 from vidette.pixels.letterbox import Letterbox
 from vidette.predictions.detections import Detections
 from vidette.predictions.skeletons import Skeleton
@@ -50,17 +50,16 @@ class Pose:
             classes = len(self.labels) or head.shape[0] - 4 - extra
             if head.ndim != 2 or classes < 1 or head.shape[0] != 4 + classes + extra:
                 raise reading.misshapen(outputs, f"({4 + max(classes, 1) + extra}, N)")
-            found = heads.columns(heads.readable(head), limits.class_mask(classes), limits.confidence)
+            head = heads.readable(head)
+            found = heads.columns(head, limits.class_mask(classes), limits.confidence)
         candidates, places, state = found
         xyxy, confidence, class_id, chosen = reading.survivors(
             candidates, state, letterbox, limits, suppressed=self.finished
         )
         places = places[chosen]
-        numbers = head[places, 6:] if self.finished else head[-extra:, places].T
-        points = numbers.reshape(len(chosen), len(self.skeleton.points), self.numbers)
-        keypoints = np.empty((*points.shape[:2], 3), np.float32)
-        keypoints[..., :2] = letterbox.to_source(points[..., :2])
-        keypoints[..., 2] = points[..., 2] if self.numbers == 3 else confidence[:, None]
+        if self.finished:
+            head, places = heads.readable(head[places].T), np.arange(len(places))
+        keypoints = pose.keypoints(head, places, len(head) - extra, self.numbers, confidence, letterbox.inverse)
         cut = max(0, candidates.shape[1] - limits.max_candidates)
         return Detections(xyxy, confidence, class_id, self.labels, keypoints, cut, self.skeleton)
 

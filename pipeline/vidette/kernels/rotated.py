@@ -169,6 +169,8 @@ def suppress(
     more suppresses nothing. Only the `max_candidates` best take part, so there are at most max_candidates^2 / 2
     comparisons, and none after `max_detections` have been found.
     """
+    if candidates.shape[1] == 0:
+        return np.empty(0, np.int64)
     order = rank(candidates)
     n = min(len(order), max_candidates)
     # ProbIoU is 1 - sqrt(1 - exp(-distance) + epsilon), and no distance is below epsilon.
