@@ -35,8 +35,8 @@ class CsvSettings(BaseModel):
 
     x1 y1 x2 y2   the box; of an oriented one the upright box around it; empty for classifiers and semantic maps
     keypoints     x, y and confidence of each keypoint
-    points        x and y of each corner of an oriented box, or of each point of the polygons around a mask: ` ; `
-                  stands between the polygons of an object
+    points        x and y of each corner of an oriented box, or of each point of a mask's polygons: ` ; ` stands
+                  between those of one object, and holes run the other way around than outer outlines
     share         of semantic maps: the part of the picture that the class covers, 0 to 1
 
     A file from before there was a column keeps its own columns when it is appended to.
@@ -113,7 +113,12 @@ def _places(found: Predictions) -> Iterable[Sequence[object]]:
     match found:
         case Detections():
             keypoints = empty if found.keypoints is None else _texts(found.keypoints)
-            points = empty if found.corners is None else _texts(found.corners)
+            points = empty
+            if found.corners is not None:
+                points = _texts(found.corners)
+            elif found.masks is not None:
+                outlines = found.masks.outlines()
+                points = [" ; ".join(_text(polygon.points) for polygon in each) for each in outlines]
             boxes = _rounded(found.xyxy)
             return ((*box, *rest) for box, *rest in zip(boxes, keypoints, points, empty, strict=True))
         case SemanticMap():
@@ -129,7 +134,11 @@ def _rounded(array: npt.NDArray[np.float32]) -> list[Any]:
 
 def _texts(array: npt.NDArray[np.float32]) -> list[str]:
     """(n, ...) numbers of each, separated by spaces."""
-    return [" ".join(map(str, numbers)) for numbers in _rounded(array.reshape(len(array), -1))]
+    return [_text(each) for each in array]
+
+
+def _text(array: npt.NDArray[np.float32]) -> str:
+    return " ".join(map(str, _rounded(array.reshape(-1))))
 
 
 def _lines(rows: Iterable[Sequence[object]]) -> bytes:

@@ -7,6 +7,7 @@ import pytest
 
 from tests.sinks.results import detections, result, run_of, write_until_error
 from vidette.predictions.classification import Classification
+from vidette.predictions.masks import Masks, Outline
 from vidette.predictions.semantic import SemanticMap
 from vidette_sinks.csv import COLUMNS, CsvSettings, CsvSink
 
@@ -67,6 +68,18 @@ def test_corners_of_oriented_boxes_are_one_column(tmp_path):
     (row,) = written(tmp_path, replace(detections(1), corners=corners))
     assert row["points"] == "10.0 0.0 20.0 10.0 10.0 20.0 0.0 10.5"
     assert row["x1"] == "10.125"
+
+
+def test_polygons_of_a_mask_are_one_column(tmp_path):
+    two = np.array([[1, 0, 0], [0, 0, 0], [0, 0, 1]], np.uint8)
+    masks = Masks.of([two, np.zeros((2, 2), np.uint8)], np.array([[10.0, 20, 13, 23]] * 2), Outline(tolerance=0))
+    first, second = written(tmp_path, replace(detections(2), masks=masks))
+    squares = [np.array(text.split(), float).reshape(-1, 2) for text in first["points"].split(" ; ")]
+    assert [sorted(map(tuple, square)) for square in squares] == [
+        [(10, 20), (10, 21), (11, 20), (11, 21)],
+        [(12, 22), (12, 23), (13, 22), (13, 23)],
+    ]
+    assert second["points"] == ""
 
 
 def test_a_class_of_a_classifier_has_a_row_without_a_place(tmp_path):
