@@ -45,7 +45,7 @@ CLAIMS = {
 }
 
 STRANGERS = {
-    "segmentation, no metadata": signature((1, 39, 8400), (1, 32, 160, 160)),
+    "segmentation without a class": signature((1, 36, 8400), (1, 32, 160, 160)),
     "yolo of unknown shape": signature((1, None, 85), image=OPEN),
     "not a picture": signature((1, 84, 8400), image=(1, 640, 640)),
     "grey": signature((1, 84, 8400), image=(1, 1, 640, 640)),

@@ -22,6 +22,7 @@ from vidette.families.rtdetr import RtDetr
 from vidette.families.ultralytics import Ultralytics
 from vidette.families.ultralytics_oriented import UltralyticsOriented
 from vidette.families.ultralytics_pose import UltralyticsPose
+from vidette.families.ultralytics_segmentation import UltralyticsSegmentation
 from vidette.families.yolox import Yolox
 from vidette.signature import Signature, Tensor
 
@@ -29,6 +30,7 @@ FAMILIES: tuple[Family, ...] = (
     Ultralytics(),
     UltralyticsPose(),
     UltralyticsOriented(),
+    UltralyticsSegmentation(),
     Objectness(),
     Yolox(),
     EndToEnd(),
