@@ -77,22 +77,6 @@ class Detections:
         sides = np.hypot(along[:, 0], along[:, 1]), np.hypot(across[:, 0], across[:, 1])
         return np.column_stack([corners.mean(axis=1), *sides, angle]).astype(np.float32)
 
-    @property
-    def xywhr(self) -> F32 | None:
-        """(N, 5) centre, width, height and angle of oriented boxes: radians from x towards y, -pi/2 up to pi/2.
-
-        None where boxes are upright. Exact while the corners are those of rectangles: a scale that differs in x and y
-        makes parallelograms of them.
-        """
-        if self.corners is None:
-            return None
-        corners = self.corners.astype(np.float64)
-        along, across = corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 1]
-        angle = np.arctan2(along[:, 1], along[:, 0])
-        angle = (angle + np.pi / 2) % np.pi - np.pi / 2  # half a turn leaves a rectangle as it is
-        sides = np.hypot(along[:, 0], along[:, 1]), np.hypot(across[:, 0], across[:, 1])
-        return np.column_stack([corners.mean(axis=1), *sides, angle]).astype(np.float32)
-
     def transformed(self, transform: Transform) -> "Detections":
         """The same objects in pixels of another picture, nothing clipped."""
         keypoints = self.keypoints
