@@ -117,6 +117,15 @@ class Registry:
             held.aliases.append(name)
         return held
 
+    def describe(self, held: Held) -> Described:
+        """What the model's file is, without loading it. Raises RequestError 500 when it cannot be read."""
+        if held.described is None:
+            try:
+                held.described = describe(held.request.path)
+            except VidetteError as error:
+                raise RequestError(500, f"model {held.id} cannot be read: {error}") from None
+        return held.described
+
     def loaded(self) -> list[Held]:
         """The models that answer at once."""
         return [held for held in self.held.values() if held.lane is not None]

@@ -5,15 +5,13 @@ from starlette.responses import Response
 
 from vidette.serve.dialects import ultralytics
 from vidette.serve.dialects.roboflow_keys import given_keys
+from vidette.serve.dialects.roboflow_platform import WORKSPACE
 from vidette.serve.edge import json_response
 from vidette.serve.errors import RequestError
 from vidette.serve.forms import is_form
 from vidette.serve.server import Server
 
 router = APIRouter(tags=["Ultralytics HUB"])
-
-WORKSPACE = "vidette"
-"""The one workspace that the `roboflow` package sees."""
 
 
 @router.post("/", summary="Predictions for a picture or video; also the key check of Roboflow's package")
