@@ -120,6 +120,23 @@ def test_means_equal_their_twin(seed, count):
     np.testing.assert_allclose(semantic.means(classes, scores, count), twin.means(classes, scores, count), rtol=1e-6)
 
 
+@given(height=SIDES, width=SIDES, kind=st.sampled_from([np.uint8, np.uint16]), seed=st.integers(0, 999))
+@settings(deadline=None, max_examples=60)
+def test_runs_spell_the_masks(height, width, kind, seed):
+    rng = np.random.default_rng(seed)
+    classes = rng.integers(0, rng.integers(1, 5), (height, width)).astype(kind)
+    wanted = rng.permutation(5)[: rng.integers(0, 6)]
+    slots = np.full(np.iinfo(kind).max + 1, -1)
+    slots[wanted] = np.arange(len(wanted))
+    lengths, ends = semantic.runs(classes, slots, len(wanted))
+    parts = np.split(lengths, ends)
+    assert len(parts.pop()) == 0, "nothing behind the last"
+    for number, part in zip(wanted, parts, strict=True):
+        inside = np.repeat(np.arange(len(part)) % 2, part)
+        np.testing.assert_array_equal(inside.reshape(width, height).T, classes == number)
+        assert (part[1:] > 0).all()
+
+
 def test_without_the_compiler_the_same_comes_out():
     script = """
 import numpy as np
@@ -141,6 +158,7 @@ scores, counts, state = semantic.matte(alpha, 0.5, window, found)
 assert (found.tolist(), counts.tolist()) == twin.matte(alpha, 0.5, window)[::2]
 counts, fits = semantic.tally(found, np.array([0, 0, 5, 5]), np.empty((5, 5), np.uint8))
 assert fits and counts.sum() == 25
+assert semantic.runs(found, np.zeros(256, np.int64), 1)[0].tolist() == [0, 25]
 np.testing.assert_allclose(semantic.means(found, scores, 2), twin.means(found, scores, 2), rtol=1e-6)
 """
     root = Path(__file__).parents[2]

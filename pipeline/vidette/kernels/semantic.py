@@ -154,3 +154,53 @@ def means(classes: Classes, scores: F32, count: int) -> npt.NDArray[np.float64]:
                 sums[classes[y, x]] += scores[y, x]
                 counts[classes[y, x]] += 1
     return sums / counts
+
+
+@kernel
+def runs(classes: Classes, slots: I64, count: int) -> tuple[I64, I64]:
+    """The run lengths of the masks of `count` classes as COCO has them, see `kernels/rle.py`: column by column, samples
+    outside and inside in turn, outside first.
+
+    `slots` has for each class number its place among the masks, or -1. Returns all lengths, mask after mask, and where
+    each mask's end, (count,). One pass to count and one to write, however many classes there are.
+    """
+    height, width = classes.shape
+    used = np.zeros(count, np.int64)
+    offsets = np.zeros(count, np.int64)
+    ended = np.zeros(count, np.int64)
+    lengths = np.empty(0, np.int64)
+    for writing in range(2):
+        if writing:
+            total = 0
+            for k in range(count):
+                offsets[k] = total
+                total += used[k] + (ended[k] < height * width or not used[k])
+            lengths = np.empty(total, np.int64)
+            used[:] = 0
+            ended[:] = 0
+        slot, start = -1, 0
+        for x in range(width):
+            for y in range(height):
+                now = slots[classes[y, x]]
+                if now != slot:
+                    place = x * height + y
+                    if slot >= 0:
+                        if writing:
+                            lengths[offsets[slot] + used[slot]] = place - start
+                        used[slot] += 1
+                        ended[slot] = place
+                    if now >= 0:
+                        if writing:
+                            lengths[offsets[now] + used[now]] = place - ended[now]
+                        used[now] += 1
+                    slot, start = now, place
+        if slot >= 0:
+            if writing:
+                lengths[offsets[slot] + used[slot]] = height * width - start
+            used[slot] += 1
+            ended[slot] = height * width
+    for k in range(count):
+        if ended[k] < height * width or not used[k]:
+            lengths[offsets[k] + used[k]] = height * width - ended[k]
+            used[k] += 1
+    return lengths, offsets + used

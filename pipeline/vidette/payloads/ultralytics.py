@@ -10,8 +10,12 @@ import numpy as np
 import numpy.typing as npt
 
 from vidette.predictions import Predictions
+from vidette.predictions.classification import Classification
 from vidette.predictions.detections import Detections
 from vidette.predictions.labels import class_name
+from vidette.predictions.semantic import SemanticMap
+
+MOST = 5  # classes of a classifier's answer
 
 
 def _rounded(array: npt.NDArray[np.float32]) -> Any:
@@ -52,7 +56,29 @@ def objects(predictions: Detections) -> list[dict[str, Any]]:
     return rows
 
 
+def scores(predictions: Classification) -> list[dict[str, Any]]:
+    """The five best classes, whatever the threshold: name, class, confidence."""
+    best = np.argsort(-predictions.scores, kind="stable")[:MOST]
+    return [
+        {"name": class_name(predictions.labels, class_id), "class": class_id, "confidence": confidence}
+        for class_id, confidence in zip(best.tolist(), _rounded(predictions.scores[best]), strict=True)
+    ]
+
+
+def areas(predictions: SemanticMap) -> list[dict[str, Any]]:
+    """One dictionary per present class, largest first: name, class, pixel_ratio (the part of the picture)."""
+    return [
+        {"name": class_name(predictions.labels, class_id), "class": class_id, "pixel_ratio": share}
+        for class_id, share in zip(predictions.class_id.tolist(), _rounded(predictions.shares), strict=True)
+    ]
+
+
 def answer(predictions: Predictions) -> dict[str, Any]:
     """The fields of an answer."""
-    assert isinstance(predictions, Detections)
-    return {"predictions": objects(predictions)}
+    match predictions:
+        case Detections():
+            return {"predictions": objects(predictions)}
+        case Classification():
+            return {"predictions": scores(predictions)}
+        case SemanticMap():
+            return {"predictions": areas(predictions)}

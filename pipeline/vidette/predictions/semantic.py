@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from vidette.geometry import Transform
 from vidette.predictions.labels import class_name
-from vidette.predictions.masks import Masks, Outline
+from vidette.predictions.masks import Masks, Outline, Polygon
 from vidette.predictions.sampling import layers, window
 
 if TYPE_CHECKING:
@@ -107,6 +107,23 @@ class SemanticMap:
             class_id=self.class_id.astype(int),
             data={"class_name": np.array([self.label(i) for i in range(len(self))], dtype=str)},
         )
+
+    def polygons(self) -> list[list[Polygon]]:
+        """The polygons of each present class, in the order of `class_id`, in pixels of the picture: see `Outline`."""
+        return self.masks().outlines()
+
+    def rle(self) -> list[dict[str, Any]]:
+        """COCO's compressed run lengths of each present class on the grid: {size: [h, w], counts}.
+
+        All of them come of one look at the grid.
+        """
+        from vidette.kernels import rle, semantic
+
+        slots = np.full(self.void + 1, -1, np.int64)
+        slots[self.class_id] = np.arange(len(self))
+        lengths, ends = semantic.runs(self.classes, slots, len(self))
+        texts = [rle.characters(part).tobytes().decode() for part in np.split(lengths, ends[:-1])[: len(self)]]
+        return [{"size": list(self.classes.shape), "counts": text} for text in texts]
 
     def transformed(self, transform: Transform) -> "SemanticMap":
         """The same map in pixels of another picture: the grid is turned and mirrored, never resampled."""
