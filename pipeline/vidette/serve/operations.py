@@ -1,5 +1,7 @@
 """Health, readiness and what the server is."""
 
+from pathlib import Path
+
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
@@ -9,6 +11,14 @@ from vidette.serve.metrics import CONTENT_TYPE
 from vidette.serve.server import Server
 
 router = APIRouter(tags=["operations"])
+
+_PAGE = Path(__file__).parent / "page" / "index.html"
+
+
+@router.get("/", summary="A page to look at: what is loaded, a try-out, lines to copy", include_in_schema=False)
+async def page() -> Response:
+    """Nothing of it is loaded from elsewhere."""
+    return Response(_PAGE.read_bytes(), media_type="text/html; charset=utf-8")
 
 
 @router.get("/healthz", summary="Whether the process lives")
