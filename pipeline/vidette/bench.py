@@ -213,7 +213,7 @@ def _answers(
     """What the model says to each picture, copied: outputs are valid until the next run only."""
     for picture, box in shown:
         writer.write(picture, box, buffer, 0)
-        yield [np.array(output[0]) for output in model.session.run(buffer, 1)], box
+        yield [np.array(output) for output in model.rows(model.session.run(buffer, 1), 0)], box
 
 
 def _cpu_ms(call: Callable[[], None]) -> float:

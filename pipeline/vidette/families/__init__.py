@@ -6,24 +6,43 @@ package adds one through the entry-point group `vidette.families`: the entry is 
 
 import difflib
 from collections.abc import Sequence
+from dataclasses import replace
 from importlib.metadata import entry_points
 from typing import Any
 
 from vidette.errors import ModelError
 from vidette.families.base import Family, Recognised
+from vidette.families.blazeface import BlazeFace
+from vidette.families.boxes_and_scores import BoxesAndScores
 from vidette.families.centerface import CenterFace
+from vidette.families.centernet import CenterNet
 from vidette.families.classifier import Classifier
+from vidette.families.darknet import Darknet
 from vidette.families.detr import Detr
 from vidette.families.end_to_end import EndToEnd
+from vidette.families.faceboxes import FaceBoxes
+from vidette.families.fastestdet import FastestDet
+from vidette.families.heatmaps import HeatMaps
+from vidette.families.movenet import MoveNet
+from vidette.families.nanodet import NanoDet
 from vidette.families.objectness import Objectness
-from vidette.families.semantic import Semantic
+from vidette.families.picodet import PicoDet
+from vidette.families.reading import literal
 from vidette.families.rfdetr import RfDetr
 from vidette.families.rtdetr import RtDetr
+from vidette.families.scrfd import Scrfd
+from vidette.families.semantic import Semantic
+from vidette.families.simcc import SimCC
+from vidette.families.ssd import Ssd
+from vidette.families.stated import with_input, with_layout
+from vidette.families.tensorflow import TensorFlow
 from vidette.families.ultralytics import Ultralytics
 from vidette.families.ultralytics_oriented import UltralyticsOriented
 from vidette.families.ultralytics_pose import UltralyticsPose
 from vidette.families.ultralytics_segmentation import UltralyticsSegmentation
 from vidette.families.yolox import Yolox
+from vidette.families.yunet import YuNet
+from vidette.sidecar import where
 from vidette.signature import Signature, Tensor
 
 FAMILIES: tuple[Family, ...] = (
@@ -35,11 +54,26 @@ FAMILIES: tuple[Family, ...] = (
     Yolox(),
     EndToEnd(),
     CenterFace(),
+    Classifier(),
     RtDetr(),
     Detr(),
     RfDetr(),
-    Classifier(),
     Semantic(),
+    NanoDet(),
+    PicoDet(),
+    FastestDet(),
+    Ssd(),
+    BoxesAndScores(),
+    Darknet(),
+    CenterNet(),
+    TensorFlow(),
+    FaceBoxes(),
+    MoveNet(),
+    SimCC(),
+    HeatMaps(),
+    YuNet(),
+    Scrfd(),
+    BlazeFace(),
 )
 
 
@@ -58,43 +92,58 @@ def families() -> tuple[Family, ...]:
 
 
 def recognise(signature: Signature, known: Sequence[Family] | None = None) -> Recognised:
-    """The one family that claims a model; the sidecar's `family` asks only that one.
+    """The one family that claims a model; the sidecar's `family` asks only that one, and its `input` has the last word.
 
-    Raises ModelError when none claims it, more than one does, or the sidecar names an unknown one.
+    Raises ModelError when none claims it, more than one does, or the sidecar names an unknown family or contradicts
+    the file.
     """
     known = families() if known is None else known
-    wanted = signature.sidecar.get("family")
-    if wanted is not None:
-        asked = [family for family in known if family.name == wanted]
-        if not asked:
-            names = [family.name for family in known]
-            near = difflib.get_close_matches(str(wanted), names, 1)
-            hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(names)}"
-            raise ModelError(f"the sidecar says `family: {wanted}`: unknown, {hint}")
-    else:
-        asked = list(known)
+    signature = with_layout(signature)
+    asked = _asked(signature, known)
     claims = [claim for family in asked if (claim := family.recognise(signature))]
-    if len(claims) == 1:
-        return claims[0]
-    if claims:
+    if not claims:
+        raise _nothing_fits(signature, known)
+    if len(claims) > 1:
         reasons = "; ".join(f"{claim.family} ({claim.why})" for claim in claims)
         raise ModelError(
             f"more than one family fits: {reasons}: write `family: {claims[0].family}` into the sidecar YAML"
         )
-    task = signature.metadata.get("task", "detect")
-    if task != "detect":
-        raise ModelError(
-            f"its task is `{task}`, which is not supported yet: only detection is (exports of task "
-            "`detect`, boxes with or without landmarks)"
-        )
+    return replace(claims[0], preprocess=with_input(claims[0].preprocess, signature))
+
+
+def _asked(signature: Signature, known: Sequence[Family]) -> Sequence[Family]:
+    wanted = signature.sidecar.get("family")
+    if wanted is None:
+        return known
+    asked = [family for family in known if family.name == wanted]
+    if not asked:
+        names = [family.name for family in known]
+        near = difflib.get_close_matches(str(wanted), names, 1)
+        hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(names)}"
+        raise ModelError(f"{where(signature.sidecar, 'family')}: {wanted} is unknown; {hint}")
+    return asked
+
+
+def _nothing_fits(signature: Signature, known: Sequence[Family]) -> ModelError:
     says = describe(signature)
-    if wanted is not None:
-        raise ModelError(f"the sidecar says `family: {wanted}`, but the model does not look like it: {says}")
-    names_ = "|".join(family.name for family in known)
-    raise ModelError(
-        f"no family fits this model: {says}; if it is one of them, say so in a YAML file beside it, named like the "
-        f"model: `family: {names_}` and `labels: [name, ...]`"
+    if "family" in signature.sidecar:
+        wanted = signature.sidecar["family"]
+        return ModelError(
+            f"{where(signature.sidecar, 'family')}: {wanted}, but the model does not look like it: {says}"
+        )
+    names = "|".join(family.name for family in known)
+    return ModelError(
+        f"{_claim(signature)}no family fits this model: {says}; if it is one of them, say so in a YAML file beside it, "
+        f"named like the model: `family: {names}` and `labels: [name, ...]`"
     )
+
+
+def _claim(signature: Signature) -> str:
+    """What the metadata say and nothing bears out: they can lie."""
+    told = [f"task `{signature.metadata['task']}`"] if "task" in signature.metadata else []
+    if isinstance(names := literal(signature.metadata.get("names", "")), dict | list | tuple):
+        told.append(f"{len(names)} classes")
+    return f"its metadata say {' and '.join(told)}, but " if told else ""
 
 
 def describe(signature: Signature) -> str:

@@ -28,7 +28,8 @@ HUGGING_FACE = "pixel_values"
 
 _LITERAL_CHARACTERS = 1_000_000  # 20,000 class names; longer text is not parsed: metadata come from strangers
 _MAX_LABELS = 100_000
-_DTYPES = {"float32", "float16", "uint8"}
+_BYTES = {"uint8", "int32"}
+_DTYPES = {"float32", "float16", *_BYTES}
 
 
 def literal(text: str) -> Any:
@@ -66,7 +67,7 @@ def labels(signature: Signature, count: int | None) -> tuple[str, ...]:
 
 
 def picture_input(signature: Signature) -> Preprocess | None:
-    """How the one picture input is laid out, values 0..1 RGB (uint8: the bytes, the graph does the rest).
+    """How the one picture input is laid out, values 0..1 RGB (integers: the bytes, the graph does the rest).
 
     Other inputs may be there when they are the same for every picture (`constant`). None when the model does not take
     exactly one 4-dimensional tensor of three channels and a usable type.
@@ -86,7 +87,7 @@ def picture_input(signature: Signature) -> Preprocess | None:
         layout, height, width = "nhwc", rest[0], rest[1]
     else:
         return None
-    one = 1.0 if tensor.dtype == "uint8" else 1 / 255
+    one = 1.0 if tensor.dtype in _BYTES else 1 / 255
     fixed = max(height, width) if height and width else 640
     return Preprocess(
         layout="nchw" if layout == "nchw" else "nhwc",
@@ -163,18 +164,18 @@ def end_to_end(signature: Signature) -> bool | None:
     return None if told is None else told.lower() == "true"
 
 
-def exported(signature: Signature, preprocess: Preprocess) -> Preprocess:
-    """With the stride and the size that Ultralytics' exporter writes down, for files that take any."""
-    stride = whole(signature.metadata.get("stride")) or preprocess.stride
-    size = whole(signature.metadata.get("imgsz")) or preprocess.size
-    return replace(preprocess, stride=stride, size=size)
-
-
 def told_rtdetr(signature: Signature) -> bool:
     """Whether Ultralytics' exporter says that the head is RT-DETR's: by `head`, or by the model's name before that."""
     metadata = signature.metadata
     named = metadata.get("description", "").lower().replace("-", "")
     return "RTDETR" in metadata.get("head", "") or ("head" not in metadata and "rtdetr" in named)
+
+
+def exported(signature: Signature, preprocess: Preprocess) -> Preprocess:
+    """With the stride and the size that Ultralytics' exporter writes down, for files that take any."""
+    stride = whole(signature.metadata.get("stride")) or preprocess.stride
+    size = whole(signature.metadata.get("imgsz")) or preprocess.size
+    return replace(preprocess, stride=stride, size=size)
 
 
 def misshapen(outputs: Sequence[npt.NDArray[Any]], wanted: str) -> DecodeError:

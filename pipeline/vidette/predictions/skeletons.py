@@ -29,7 +29,11 @@ COCO_17 = Skeleton(
 FACE_5 = Skeleton("face-5", ("left_eye", "right_eye", "nose", "left_mouth", "right_mouth"))
 """Faces as CenterFace, SCRFD and YuNet mark them; left and right as the viewer sees them."""
 
-SKELETONS = {skeleton.name: skeleton for skeleton in (COCO_17, FACE_5)}
+FACE_6 = Skeleton("face-6", ("right_eye", "left_eye", "nose_tip", "mouth", "right_ear", "left_ear"))
+"""Faces as BlazeFace marks them; left and right are the person's own, as MediaPipe names them."""
+
+USUAL = (COCO_17, FACE_5)
+SKELETONS = {skeleton.name: skeleton for skeleton in (*USUAL, FACE_6)}
 
 
 def numbered(count: int) -> Skeleton:
@@ -39,4 +43,4 @@ def numbered(count: int) -> Skeleton:
 
 def by_count(count: int) -> Skeleton:
     """The skeleton that models with so many points usually mean."""
-    return next((known for known in SKELETONS.values() if len(known.points) == count), None) or numbered(count)
+    return next((known for known in USUAL if len(known.points) == count), None) or numbered(count)
