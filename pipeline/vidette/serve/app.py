@@ -8,13 +8,13 @@ from starlette.middleware.cors import CORSMiddleware
 
 from vidette import __version__
 from vidette.serve import operations
-from vidette.serve.dialects import roboflow_hosted, roboflow_platform, roboflow_v1, root, ultralytics
+from vidette.serve.dialects import reserved, roboflow_hosted, roboflow_platform, roboflow_v1, root, ultralytics
 from vidette.serve.edge import Edge, install_error_answers
 from vidette.serve.server import Server
 
 ROUTERS = (
     operations.router, root.router, roboflow_v1.router, ultralytics.router, roboflow_platform.router,
-    roboflow_hosted.router,
+    reserved.router, roboflow_hosted.router,
 )  # fmt: skip
 """Fixed paths first: the hosted route takes every path of two parts."""
 

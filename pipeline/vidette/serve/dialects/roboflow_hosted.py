@@ -185,4 +185,19 @@ async def infer(request: Request, dataset: str, version: str) -> Response:
     return json_response(body)
 
 
+@router.get("/start/{dataset}/{version}", summary="Load a model")
+async def start(request: Request, dataset: str, version: str) -> Response:
+    """For old clients that load a model before they ask it."""
+    server: Server = request.app.state.server
+    server.keys.check(given_keys(request), "infer")
+    async with server.registry.use(f"{dataset}/{version}", float(server.config.limits.deadline)):
+        return json_response({"status": 200, "message": "model is loaded"})
+
+
+@router.get("/clear_cache", summary="Nothing to clear")
+async def clear_cache() -> Response:
+    """For old clients."""
+    return json_response("ok")
+
+
 router.add_api_route("/{dataset}/{version}", infer, methods=["GET", "POST"], summary="Predictions for one picture")
