@@ -1,9 +1,10 @@
 """Binary crops -> polygons with few corners and the same area.
 
-Simplification of the outlines of `contours.py`: Douglas and Peucker (1973, https://doi.org/10.3138/FM57-6770-U75U-7727) on the corners between two
-far ones; then each side moves along its normal until it encloses the same area as what it stands for, because sides
-that lead from corner to corner of a staircase lie beside its middle. An outline that still encloses another area than
-its mask, by more than `SHARE`, is done again with half the tolerance.
+The outlines of `contours.py` are simplified as Douglas and Peucker do (1973,
+https://doi.org/10.3138/FM57-6770-U75U-7727), between two corners that are far apart. Then each side moves along its
+normal until it encloses the same area as what it stands for, because sides that lead from corner to corner of a
+staircase lie beside its middle. An outline that still encloses another area than its mask, by more than `SHARE`, is
+done again with half the tolerance.
 """
 
 import numpy as np

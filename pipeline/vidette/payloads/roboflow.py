@@ -18,7 +18,7 @@ from vidette.predictions.labels import class_name
 from vidette.predictions.semantic import SemanticMap
 
 
-def objects(predictions: Detections) -> list[dict[str, Any]]:
+def objects(predictions: Detections, rle: tuple[int, int] | None = None) -> list[dict[str, Any]]:
     """One dictionary per object: x, y (centre), width, height, confidence, class, class_id.
 
     Models with keypoints add `keypoints`: x, y, confidence, class_id (index in the skeleton), class and class_name
@@ -26,6 +26,11 @@ def objects(predictions: Detections) -> list[dict[str, Any]]:
     the others keep their class_id.
 
     Oriented boxes are enclosed by x, y, width and height, and add `points`: their four corners in order.
+
+    Models with masks add `points`, the outer outline with most corners, and `mask_format` "polygon". An object without
+    a pixel has its box's centre three times: clients read from the first object which fields all have, and drop the
+    masks of all for one of fewer than three points. With `rle`, the width and height of the picture, it is
+    `rle: {size: [height, width], counts}`, COCO's compressed run lengths, and `mask_format` "rle".
     """
     labels = predictions.labels
     names = predictions.point_names
@@ -46,6 +51,13 @@ def objects(predictions: Detections) -> list[dict[str, Any]]:
     if predictions.corners is not None:
         for row, corners in zip(rows, predictions.corners.tolist(), strict=True):
             row["points"] = [{"x": x, "y": y} for x, y in corners]
+    if predictions.masks is not None and rle is not None:
+        for row, lengths in zip(rows, predictions.masks.rle(*rle), strict=True):
+            row |= {"rle": lengths, "mask_format": "rle"}
+    elif predictions.masks is not None:
+        for row, outlines in zip(rows, predictions.masks.outlines("longest"), strict=True):
+            points = outlines[0].points.tolist() if outlines else [(row["x"], row["y"])] * 3
+            row |= {"points": [{"x": x, "y": y} for x, y in points], "mask_format": "polygon"}
     if predictions.keypoints is not None:
         for row, points in zip(rows, predictions.keypoints.tolist(), strict=True):
             row["keypoints"] = [
@@ -91,7 +103,7 @@ def areas(predictions: SemanticMap) -> dict[str, Any]:
 
     `segmentation_rle` has the `size` (height, width) of the grid that the model answered with, its `extent` (left, top,
     right, bottom) in pixels of the picture, and COCO's compressed run lengths of each present class under `counts`.
-    PNG pictures of 1080p take 8 ms of CPU a frame, this 0.3.
+    Two PNG pictures of 1080p take 9 to 16 ms of CPU a frame, this 0.1 to 0.2.
     """
     rows = predictions.rle()
     grid = {

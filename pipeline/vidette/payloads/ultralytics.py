@@ -17,6 +17,8 @@ from vidette.predictions.semantic import SemanticMap
 
 MOST = 5  # classes of a classifier's answer
 
+_NOWHERE = np.empty((0, 2), np.float32)
+
 
 def _rounded(array: npt.NDArray[np.float32]) -> Any:
     # in float64, because in float32 the rounded number has no short decimal form; all at once, because
@@ -29,6 +31,7 @@ def objects(predictions: Detections) -> list[dict[str, Any]]:
 
     Boxes of oriented objects are {x1, y1, ... x4, y4}, their corners in Ultralytics' order: from the one where right
     and bottom meet at angle 0 over right and top.
+    Models with masks add `segments`: lists x and y, the outer outline with most corners; empty where there is no pixel.
     Models with keypoints add `keypoints`: lists x, y and visible (the confidence, 0..1), one entry per point of the
     skeleton; a number that is not finite is None, which JSON can carry.
     """
@@ -49,6 +52,14 @@ def objects(predictions: Detections) -> list[dict[str, Any]]:
             row["box"] = {
                 f"{axis}{i}": v for i, corner in enumerate(corners, 1) for axis, v in zip("xy", corner, strict=True)
             }
+    if predictions.masks is not None:
+        found = [outlines[0].points if outlines else _NOWHERE for outlines in predictions.masks.outlines("longest")]
+        columns = _rounded(np.concatenate([_NOWHERE, *found]).T)
+        start = 0
+        for row, points in zip(rows, found, strict=True):
+            part = slice(start, start + len(points))
+            row["segments"] = {"x": columns[0][part], "y": columns[1][part]}
+            start = part.stop
     if predictions.keypoints is not None:
         for row, columns in zip(rows, _rounded(predictions.keypoints.transpose(0, 2, 1)), strict=True):
             x, y, visible = ([v if isfinite(v) else None for v in column] for column in columns)
