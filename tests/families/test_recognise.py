@@ -49,7 +49,7 @@ STRANGERS = {
     "yolo of unknown shape": signature((1, None, 85), image=OPEN),
     "not a picture": signature((1, 84, 8400), image=(1, 640, 640)),
     "grey": signature((1, 84, 8400), image=(1, 1, 640, 640)),
-    "integers": signature((1, 84, 8400), dtype="int32"),
+    "integers": signature((1, 84, 8400), dtype="int64"),
     "maps of other sizes": signature((1, 1, 9, 9), (1, 2, 9, 9), (1, 2, 9, 9), (1, 10, 9, 9), image=(1, 3, 32, 32)),
 }
 
