@@ -79,6 +79,8 @@ def test_preprocessing_is_that_of_the_exporter():
     torch = recognise(CLAIMS["torchvision"][0]).preprocess
     np.testing.assert_allclose(torch.scale, [1 / 58.395, 1 / 57.12, 1 / 57.375])
     assert recognise(CLAIMS["bytes"][0]).preprocess.scale == (1, 1, 1)
+    whole = replace(CLAIMS["bytes"][0], inputs=(Tensor("images", IMAGE, "int32"),))
+    assert recognise(whole).preprocess.scale == (1, 1, 1)
     assert recognise(CLAIMS["paddle"][0]).labels == ("0", "90")
 
 

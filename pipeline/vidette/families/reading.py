@@ -116,8 +116,8 @@ def constant(tensor: Tensor) -> Extra | None:
 
 
 def normalised(preprocess: Preprocess, mean: Sequence[float], deviation: Sequence[float]) -> Preprocess:
-    """With mean and standard deviation of pixels in 0..1; uint8 inputs stay: their graphs do it themselves."""
-    if preprocess.dtype == "uint8":
+    """With mean and standard deviation of pixels in 0..1; inputs of bytes stay: their graphs do it themselves."""
+    if preprocess.dtype in _BYTES:
         return preprocess
     means, scales = [255 * value for value in mean], [1 / (255 * value) for value in deviation]
     return replace(preprocess, mean=(means[0], means[1], means[2]), scale=(scales[0], scales[1], scales[2]))
