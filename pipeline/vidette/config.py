@@ -82,7 +82,12 @@ class ModelConfig(_Closed):
     max_delay: Duration = Field(
         Duration("0s"), description="how long a batch may wait for company while the device is free"
     )
-    confidence: float | None = Field(None, ge=0, lt=1, description="objects score above it; default 0.25, faces 0.5")
+    confidence: float | None = Field(
+        None,
+        ge=0,
+        lt=1,
+        description="objects and classes score above it; default 0.25, faces and mattes 0.5, classifiers 0",
+    )
     iou: float | None = Field(
         None, gt=0, le=1, description="overlap above which the weaker of two boxes goes; default 0.45"
     )
