@@ -21,7 +21,8 @@ from vidette.pixels.preprocess import Preprocess
 from vidette.pixels.tiles import regions
 from vidette.rebatching import rebatched
 from vidette.runtimes import choose
-from vidette.runtimes.base import ModelFile, Outputs, PlanMode, Session, Wish
+from vidette.runtimes.base import ModelFile, Outputs, PlanMode, Runtime, Session, Wish
+from vidette.runtimes.cpu import OnnxCpu
 from vidette.signature import Signature
 
 
@@ -180,15 +181,33 @@ def load(request: ModelRequest, mode: PlanMode, described: Described | None = No
     if problem := _tiles_problem(request, recognised):
         raise ConfigError(f"tiles: {problem}")
     limits = resolve_limits(request, recognised)
-    file = _file(request, described)
     reasons: list[str] = []
     runtime = choose(request.runtime, request.device, reasons.append)
-    wish = _wish(request, mode)
-    file, batch = (file, None) if recognised.one_by_one else rebatched(runtime, file, wish)
+    try:
+        file, session, batch = _open(request, described, runtime, mode)
+    except ModelError as error:
+        other = OnnxCpu()
+        if request.runtime != "auto" or runtime.name != "openvino" or other.available():
+            raise
+        try:
+            file, session, batch = _open(request, described, other, mode)
+        except ModelError:
+            raise error from None
+        reasons.append("onnx: OpenVINO cannot run this graph")
     if batch is not None:
         reasons.append(batch)
     described = replace(described, recognised=replace(recognised, preprocess=file.preprocess))
-    return Model(request, described, runtime.open(file, runtime.plan(file, wish)), limits, reasons)
+    return Model(request, described, session, limits, reasons)
+
+
+def _open(
+    request: ModelRequest, described: Described, runtime: Runtime, mode: PlanMode
+) -> tuple[ModelFile, Session, str | None]:
+    """The file as it runs, its session, and what is to be said of its batch."""
+    file, wish, batch = _file(request, described), _wish(request, mode), None
+    if not described.recognised.one_by_one:
+        file, batch = rebatched(runtime, file, wish)
+    return file, runtime.open(file, runtime.plan(file, wish)), batch
 
 
 def _file(request: ModelRequest, described: Described) -> ModelFile:

@@ -67,7 +67,7 @@ class CenterFace:
         labels = tuple(signature.sidecar.get("labels") or ("face",))
         return Recognised(
             self.name,
-            "detection",
+            "keypoints",
             labels,
             preprocess,
             Maps(labels),
