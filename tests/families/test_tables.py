@@ -276,6 +276,34 @@ def test_claims(case):
     assert len(claim.labels) == classes
 
 
+# what: (colour, a grey pixel of 127.5 becomes, resize, confidence, overlap): the authors' own
+PREPARED = {
+    "nanodet": ("bgr", (0.418, 0.195, 0.065), "stretch", 0.35, 0.6),
+    "nanodet-plus": ("bgr", (0.418, 0.195, 0.065), "stretch", 0.35, 0.6),
+    "picodet": ("rgb", (0.065, 0.196, 0.418), "stretch", 0.4, 0.5),
+    "fastestdet": ("bgr", (0.5,) * 3, "stretch", 0.65, 0.45),
+    "yolo-nas": ("rgb", (0.5,) * 3, "letterbox", 0.25, 0.7),
+    "damo-yolo": ("rgb", (127.5,) * 3, "topleft", 0.25, 0.7),
+    "pp-yoloe": ("rgb", (0.5,) * 3, "stretch", 0.25, 0.7),
+    "darknet": ("rgb", (0.5,) * 3, "stretch", 0.4, 0.6),
+    "faces of pytorch-ssd": ("rgb", (0.5 / 128,) * 3, "stretch", 0.25, 0.5),
+    "tensorflow": ("rgb", (127.5,) * 3, "stretch", 0.25, 0.45),
+    "faceboxes": ("rgb", (127.5,) * 3, "stretch", 0.5, 0.45),
+    "centernet": ("rgb", (127.5,) * 3, "stretch", 0.3, 0.45),
+}
+
+
+@pytest.mark.parametrize("case", PREPARED)
+def test_pictures_are_prepared_as_in_training(case):
+    claim = recognise(CLAIMS[case][1])
+    preprocess = claim.preprocess
+    colour, values, resize, confidence, overlap = PREPARED[case]
+    assert (preprocess.colour, preprocess.resize) == (colour, resize)
+    grey = [(127.5 - mean) * scale for mean, scale in zip(preprocess.mean, preprocess.scale, strict=True)]
+    assert grey == pytest.approx(values, abs=0.002)
+    assert (claim.defaults.confidence, claim.defaults.iou) == (confidence, overlap)
+
+
 STRANGERS = {
     "tables whose rows are no grid": tables((2704, 676, 168), 80, 44),
     "tables that are all alike": tables((2704, 676, 169), 44, 44),
