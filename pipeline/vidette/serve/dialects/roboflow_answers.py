@@ -12,8 +12,9 @@ import numpy as np
 from vidette.exit import Failure
 from vidette.frame import Picture
 from vidette.payloads import roboflow
-from vidette.predictions import Predictions
+from vidette.predictions.classification import Classification
 from vidette.predictions.detections import Detections
+from vidette.predictions.semantic import SemanticMap
 from vidette.result import Result
 from vidette.serve.answering import Wanted
 from vidette.serve.errors import RequestError
@@ -21,6 +22,8 @@ from vidette.serve.visualising import jpeg
 
 DEFAULT_CONFIDENCE = 0.4
 DEFAULT_IOU = 0.3
+_ALL = 1_000_000
+"""Classes that a classifier answers with: all above the threshold."""
 FLOOR = 0.01
 """The lowest confidence that is honoured; lower ones mean it."""
 
@@ -88,6 +91,7 @@ def wanted(
         max_detections=300 if max_detections is None else max_detections,
         max_candidates=3000 if max_candidates is None else max_candidates,
         masks=masks,
+        top_k=_ALL,
     )
 
 
@@ -98,7 +102,7 @@ def answer(
     if isinstance(outcome, Failure):
         status = 400 if outcome.code == "pixels" else 503 if outcome.code == "stopped" else 500
         raise RequestError(status, outcome.message)
-    fields = _fields(outcome.predictions, shown)
+    fields = _fields(outcome, shown)
     body: dict[str, Any] = {
         "inference_id": inference_id,
         "time": seconds,
@@ -111,18 +115,20 @@ def answer(
     return body
 
 
-def _fields(predictions: Predictions, shown: Shown) -> dict[str, Any]:
-    if not isinstance(predictions, Detections):
-        fields = roboflow.answer(predictions)
-        if shown.flat_semantic and isinstance(fields["predictions"], dict):
-            nested = fields["predictions"]
-            fields |= {name: nested[name] for name in ("segmentation_mask", "class_map") if name in nested}
-        return fields
-    if shown.keypoint_confidence > 0 and predictions.keypoints is not None:
-        points = predictions.keypoints.copy()
-        points[points[..., 2] < shown.keypoint_confidence] = np.nan
-        predictions = replace(predictions, keypoints=points)
-    fields = roboflow.answer(predictions)
-    for row in fields["predictions"]:
-        row["detection_id"] = str(uuid4())
-    return fields
+def _fields(outcome: Result, shown: Shown) -> dict[str, Any]:
+    match outcome.predictions:
+        case Detections() as found:
+            if shown.keypoint_confidence > 0 and found.keypoints is not None:
+                points = found.keypoints.copy()
+                points[points[..., 2] < shown.keypoint_confidence] = np.nan
+                found = replace(found, keypoints=points)
+            rows = roboflow.objects(found, (outcome.width, outcome.height) if shown.masks == "rle" else None)
+            for row in rows:
+                row["detection_id"] = str(uuid4())
+            return {"predictions": rows}
+        case Classification() as found:
+            return roboflow.scores(found)
+        case SemanticMap() as found:
+            maps = roboflow.pictures(found, outcome.width, outcome.height)
+            flat = ("segmentation_mask", "class_map") if shown.flat_semantic else ()
+            return {"predictions": maps, **{name: maps[name] for name in flat}}
