@@ -1,4 +1,4 @@
-"""`vidette models`: what there is, what a file is, and fetching."""
+"""`vidette models`: what there is, what a file is, fetching, and cheaper versions (models_optimise.py)."""
 
 import argparse
 import sys
@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from vidette import catalogue
+from vidette.cli import models_optimise
 from vidette.errors import ConfigError, ModelError
 from vidette.families.base import Recognised
 from vidette.sidecar import sidecar_path
@@ -23,6 +24,12 @@ examples:
   vidette models yolo11n.onnx                 what a model file is: task, labels, input, outputs, what can run it
   vidette models faces --json
 
+exit codes: 0 done, 1 a model could not be fetched or optimised, 2 wrong usage, or a file that nothing recognises
+
+A YAML file beside a model, named like it, says what the file does not: family, labels, input (layout, dtype, colour,
+mean, std, scale, resize, margin, pad, size, stride), keypoints, skeleton, activation, multi_label. When nothing
+recognises a file, lines to begin with are printed.
+
 Models are kept in $VIDETTE_MODELS, else ~/.local/share/vidette/models, each with its licence beside it.
 """
 
@@ -31,14 +38,16 @@ LABELS_SHOWN = 10
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Options of `vidette models`."""
-    parser.usage = "vidette models [FILE | get NAME | get URL --sha256 HEX] [options]"
-    parser.epilog = EPILOG
-    parser.add_argument("words", nargs="*", metavar="FILE | get NAME | get URL", help="a model file or installed name "
-                        "to look at; or what to fetch; nothing lists what there is")  # fmt: skip
+    parser.usage = "vidette models [FILE | get NAME | get URL --sha256 HEX | optimise IN.onnx OUT.onnx] [options]"
+    parser.epilog = f"{EPILOG}\n{models_optimise.EPILOG}"
+    parser.add_argument("words", nargs="*", metavar="FILE | get NAME | get URL | optimise IN OUT",
+                        help="a model file or installed name to look at; or what to fetch; or what to make a cheaper "
+                        "version of; nothing lists what there is")  # fmt: skip
     parser.add_argument("--accept-license", metavar="LICENSE", help="the licence of the weights that you accept")
     parser.add_argument("--sha256", metavar="HEX", help="what a file fetched from a URL must be")
     parser.add_argument("--name", help="what to call a file fetched from a URL")
     parser.add_argument("--json", action="store_true", help="print JSON")
+    models_optimise.configure(parser)
 
 
 def call(args: argparse.Namespace) -> int:
@@ -48,8 +57,12 @@ def call(args: argparse.Namespace) -> int:
             _print(listing(), args.json, _listing_lines)
         case ["get", name]:
             return _get(name, args)
-        case [name] if name != "get":
+        case [name] if name not in ("get", "optimise"):
             return _describe(name, args.json)
+        case ["optimise", source, target]:
+            return models_optimise.call(source, target, args)
+        case ["optimise", *_]:
+            raise ConfigError("vidette models optimise takes two files: IN.onnx OUT.onnx")
         case ["get", *_]:
             raise ConfigError(
                 f"vidette models get takes one name or URL; the catalogue has {', '.join(catalogue.ENTRIES)}"

@@ -77,6 +77,10 @@ FAMILIES: tuple[Family, ...] = (
 )
 
 
+_TOLD = 12
+"""Inputs or outputs that a message lists; some graphs have hundreds."""
+
+
 def families() -> tuple[Family, ...]:
     """The families of this package, then those of others. Raises ModelError when one of theirs cannot be loaded."""
     others = []
@@ -153,6 +157,9 @@ def describe(signature: Signature) -> str:
 
 
 def _tensors(tensors: Sequence[Tensor]) -> str:
-    return ", ".join(
-        f"{t.name} {t.dtype} ({', '.join('?' if size is None else str(size) for size in t.shape)})" for t in tensors
-    )
+    more = f" and {len(tensors) - _TOLD} more" if len(tensors) > _TOLD else ""
+    told = [
+        f"{t.name} {t.dtype} ({', '.join('?' if size is None else str(size) for size in t.shape)})"
+        for t in tensors[:_TOLD]
+    ]
+    return ", ".join(told) + more
