@@ -50,9 +50,11 @@ def test_the_familys_numbers_move_with_their_colours():
 
 
 def test_the_rest_goes_over_the_familys():
-    found = stated(OPEN, resize="crop", margin=0.875, pad=0, stride=16, size=512, colour="bgr", layout="nchw")
+    found = stated(
+        OPEN, resize="crop", antialias=True, margin=0.875, pad=0, stride=16, size=512, colour="bgr", layout="nchw"
+    )
     assert (found.resize, found.margin, found.pad, found.stride, found.size) == ("crop", 0.875, 0, 16, 512)
-    assert (found.width, found.height, found.colour) == (None, None, "bgr")
+    assert (found.width, found.height, found.colour, found.antialias) == (None, None, "bgr", True)
 
 
 def test_one_size_for_a_file_that_says_it_takes_any():

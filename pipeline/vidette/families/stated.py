@@ -61,7 +61,7 @@ def with_input(preprocess: Preprocess, signature: Signature) -> Preprocess:
             scale=(scale[0], scale[1], scale[2]),
         )
     preprocess = _sized(preprocess, stated, sidecar)
-    others = {key: stated[key] for key in ("resize", "margin", "pad", "stride") if key in stated}
+    others = {key: stated[key] for key in ("resize", "antialias", "margin", "pad", "stride") if key in stated}
     preprocess = replace(preprocess, **others)
     return _normalised(preprocess, stated, sidecar)
 
