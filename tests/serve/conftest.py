@@ -3,6 +3,7 @@
 import threading
 import time
 from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import pytest
 
 pytest.importorskip("fastapi")
 
+from tests.serve import tasks as task_models
 from vidette.job import Job, ModelRequest
 from vidette.serve.server import Server
 from vidette.server_settings import ServerConfig
@@ -68,3 +70,42 @@ def encoded(colour: str = "red", size: tuple[int, int] = (64, 96), suffix: str =
     pixels = np.zeros((*size, 3), np.uint8)
     pixels[:, :, {"blue": 0, "green": 1, "red": 2}[colour]] = 255
     return bytes(cv2.imencode(suffix, pixels)[1])
+
+
+@pytest.fixture(scope="session")
+def tasks(tmp_path_factory: pytest.TempPathFactory, detector: Path) -> Iterator[Running]:
+    """A server with a model of each task (tasks.py) and the tiny detector, as its HUB model MODEL_ID too."""
+    models = task_models.write_all(tmp_path_factory.mktemp("tasks")) | {"tiny/1": detector}
+    requests = [ModelRequest(id, path, runtime="onnx") for id, path in models.items()]
+    settings = {"fetch": {"hosts": ["127.0.0.1"]}, "hub_models": {"MODEL_ID": "det/1"}, "aliases": {"coco/3": "det/1"}}
+    running = Running(Server(ServerConfig.model_validate(settings), requests, Job([], [])))
+    yield running
+    running.stop()
+
+
+@pytest.fixture(scope="session")
+def host() -> Iterator[str]:
+    """Where a client's pictures are on the web: the URL of a server whose every path is a picture of 640x320, as JPEG,
+    or as PNG where the path says so."""
+
+    class Host(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            kind = "png" if self.path.endswith(".png") else "jpeg"
+            data = task_models.picture(f".{kind}")
+            self.send_response(200)
+            self.send_header("Content-Type", f"image/{kind}")
+            self.send_header("Content-Length", str(len(data)))
+            self.end_headers()
+            if self.command == "GET":
+                self.wfile.write(data)
+
+        do_HEAD = do_GET
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Host)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+    server.server_close()

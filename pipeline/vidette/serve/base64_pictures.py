@@ -34,8 +34,10 @@ def decode_picture_text(text: bytes) -> bytes:
     if b"%" in text:
         text = unquote_to_bytes(text)
     text = text.strip(b" \t\r\n\"'").translate(_URL_SAFE, b"\r\n\t")
-    for candidate in (text.replace(b" ", b"+"), text.replace(b" ", b"")) if b" " in text else (text,):
-        data = _decoded(candidate)
+    # a form that turned `+` into spaces left none; where there are some, spaces only divide
+    readings = (b"",) if b"+" in text else (b"+", b"")
+    for reading in readings if b" " in text else (b" ",):
+        data = _decoded(text.replace(b" ", reading))
         if data is not None and is_picture(data):
             return data
     if data is None:

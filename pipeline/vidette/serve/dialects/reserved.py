@@ -17,8 +17,8 @@ _LATER = (
     "/perception_encoder/embed_text", "/perception_encoder/compare", "/infer/lmm", "/infer/lmm/{model_id:path}",
     "/infer/depth-estimation", "/infer/depth-estimation/{model_id:path}", "/infer/embeddings",
     "/infer/action_recognition", "/workflows/run", "/workflows/{rest:path}", "/{workspace}/workflows/{rest:path}",
-    "/infer/workflows/{workspace}/{workflow}", "/inference_pipelines/{rest:path}", "/video_upload_signed_url",
-    "/videoinfer/", "/videoinfer",
+    "/infer/workflows", "/infer/workflows/{workspace}/{workflow}", "/inference_pipelines/{rest:path}",
+    "/video_upload_signed_url", "/videoinfer/", "/videoinfer",
 )  # fmt: skip
 
 

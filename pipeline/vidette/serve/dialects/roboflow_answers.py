@@ -22,8 +22,10 @@ from vidette.serve.visualising import jpeg
 
 DEFAULT_CONFIDENCE = 0.4
 DEFAULT_IOU = 0.3
+THICKEST = 100
+"""Pixels of `stroke`."""
 _ALL = 1_000_000
-"""Classes that a classifier answers with: all above the threshold."""
+"""More than any picture has of anything: a classifier answers with all classes above the threshold."""
 FLOOR = 0.01
 """The lowest confidence that is honoured; lower ones mean it."""
 
@@ -88,8 +90,8 @@ def wanted(
         iou=DEFAULT_IOU if iou is None else iou,
         agnostic=bool(agnostic),
         classes=None if classes is None else tuple(classes),
-        max_detections=300 if max_detections is None else max_detections,
-        max_candidates=3000 if max_candidates is None else max_candidates,
+        max_detections=300 if max_detections is None else min(max_detections, _ALL),
+        max_candidates=3000 if max_candidates is None else min(max_candidates, _ALL),
         masks=masks,
         top_k=_ALL,
     )

@@ -3,6 +3,7 @@
 Wire format: https://docs.roboflow.com/deploy/serverless-hosted-api-v2 and the public clients.
 """
 
+import math
 import time
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -16,7 +17,7 @@ from starlette.responses import Response
 from vidette.serve.answering import enough, limits, predict
 from vidette.serve.base64_pictures import decode_picture_text, is_picture
 from vidette.serve.bodies import read_body
-from vidette.serve.dialects.roboflow_answers import Shown, answer, at_least, threshold, wanted
+from vidette.serve.dialects.roboflow_answers import THICKEST, Shown, answer, at_least, threshold, wanted
 from vidette.serve.dialects.roboflow_keys import given_keys
 from vidette.serve.edge import json_response
 from vidette.serve.errors import RequestError
@@ -28,6 +29,8 @@ router = APIRouter(tags=["hosted API"])
 
 _TRUE = ("true", "1", "on", "yes", "t", "y")
 _FALSE = ("false", "0", "off", "no", "f", "n")
+_DIGITS = 1000
+"""Longer numbers are none: Python itself refuses to read them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,12 +63,12 @@ def read_query(query: QueryParams) -> Query:
         except ValueError:
             raise _invalid(name, given, "a number") from None
 
-    def whole(name: str) -> int | None:
+    def whole(name: str, most: float = math.inf) -> int | None:
         given = text(name)
         if given is None:
             return None
-        if not given.isdecimal() or int(given) < 1:
-            raise _invalid(name, given, "a number from 1")
+        if not given.isdecimal() or len(given) > _DIGITS or not 1 <= int(given) <= most:
+            raise _invalid(name, given, "a number from 1" + f" to {most}" * math.isfinite(most))
         return int(given)
 
     def flag(name: str) -> bool:
@@ -80,10 +83,9 @@ def read_query(query: QueryParams) -> Query:
             raise _invalid(name, str(value), "a number from 0 to 1, or from 1 to 100 per cent")
         return value / 100 if value is not None and value >= 1 else value
 
-    named = text("confidence") in ("best", "default")
-    confidence = threshold(text("confidence")) if named else None if (c := part("confidence")) is None else at_least(c)
-    if not named and confidence is None:
-        confidence = threshold(None)
+    given = text("confidence")
+    named = given in (None, "best", "default")
+    confidence = threshold(given) if named else at_least(part("confidence") or 0.0)
     mode = text("mask_decode_mode") or "accurate"
     if mode not in ("accurate", "fast", "tradeoff"):
         raise RequestError(400, f"mask_decode_mode: {mode[:40]!r} is none of accurate, fast, tradeoff")
@@ -105,7 +107,7 @@ def read_query(query: QueryParams) -> Query:
             masks="rle" if masks == "rle" else "polygon",
             picture=format == "image_and_json",
             labels=flag("labels"),
-            stroke=whole("stroke") or 1,
+            stroke=whole("stroke", THICKEST) or 1,
             flat_semantic=True,
         ),
         format="image" if format == "image" else "image_and_json" if format == "image_and_json" else "json",
@@ -165,7 +167,12 @@ async def infer(request: Request, dataset: str, version: str) -> Response:
     server: Server = request.app.state.server
     bounds = server.config.limits
     begin = time.monotonic()
-    server.admit(request, given_keys(request), "infer")
+    try:
+        server.admit(request, given_keys(request), "infer")
+    except RequestError as error:
+        if error.status != 403:
+            raise
+        return json_response({"message": error.message, "Message": error.message}, 403)  # as the hosted API spells it
     query = read_query(request.query_params)
     async with server.registry.use(f"{dataset}/{version}", float(bounds.deadline)) as held:
         if query.best and held.model.task == "keypoints":

@@ -14,7 +14,7 @@ from starlette.responses import Response
 from vidette.serve.answering import enough, limits, predict
 from vidette.serve.base64_pictures import decode_picture_text
 from vidette.serve.bodies import read_body
-from vidette.serve.dialects.roboflow_answers import TASKS, Shown, answer, threshold, wanted
+from vidette.serve.dialects.roboflow_answers import TASKS, THICKEST, Shown, answer, threshold, wanted
 from vidette.serve.dialects.roboflow_keys import given_keys
 from vidette.serve.edge import json_response
 from vidette.serve.errors import RequestError
@@ -53,7 +53,7 @@ class InferRequest(BaseModel):
     disable_preproc_auto_orient: bool | None = None
     visualize_predictions: bool | None = None
     visualization_labels: bool | None = None
-    visualization_stroke_width: Annotated[int | None, Field(ge=1, le=100)] = None
+    visualization_stroke_width: Annotated[int | None, Field(ge=1, le=THICKEST)] = None
 
 
 class ModelRequestBody(BaseModel):
