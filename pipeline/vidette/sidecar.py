@@ -12,6 +12,7 @@ All that it can say, each line optional::
       std: [0.229, 0.224, 0.225]
       scale: 1/255                   # left out: 1/255 where no mean or std is above 1, else 1
       resize: letterbox              # topleft, stretch, crop
+      antialias: true                # whether every pixel counts when a picture shrinks, as with Pillow
       margin: 224/256                # with crop and stretch: the part of the scaled sides that is used, its middle
       pad: 114                       # grey of what the picture does not cover
       size: 640                      # longer side of a model that takes any, or the one size: 640x480 (width x height)
@@ -293,6 +294,7 @@ _INPUT: dict[str, Callable[[Any, Path], Any]] = {
     "std": _divisors,
     "scale": _scale,
     "resize": _one_of("letterbox", "topleft", "stretch", "crop"),
+    "antialias": _flag,
     "margin": _margin,
     "pad": _whole(0, 255),
     "size": _size,

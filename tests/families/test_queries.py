@@ -27,9 +27,10 @@ NAMES = ["cat", "dog", "cow", "hen", "pig"]
 IMAGENET = Preprocess(
     mean=(0.485 * 255, 0.456 * 255, 0.406 * 255),
     scale=(1 / (0.229 * 255), 1 / (0.224 * 255), 1 / (0.225 * 255)),
-    resize="stretch", width=SIDE, height=SIDE, batch=1, size=SIDE,
+    resize="stretch",
+    antialias=True, width=SIDE, height=SIDE, batch=1, size=SIDE,
 )  # fmt: skip
-PLAIN = Preprocess(resize="stretch", width=SIDE, height=SIDE, batch=1, size=SIDE)
+PLAIN = Preprocess(resize="stretch", antialias=True, width=SIDE, height=SIDE, batch=1, size=SIDE)
 
 
 def boxes(rng, queries=QUERIES):
@@ -308,10 +309,15 @@ def test_leaves_others_alone(case):
         (
             "d-fine",
             Preprocess(
-                resize="stretch", width=640, height=640, batch=1, extras=(Extra("orig_target_sizes", "int64", "size"),)
+                resize="stretch",
+                antialias=True,
+                width=640,
+                height=640,
+                batch=1,
+                extras=(Extra("orig_target_sizes", "int64", "size"),),
             ),
         ),
-        ("rt-detr, hugging face", Preprocess(resize="stretch", width=640, height=640)),
+        ("rt-detr, hugging face", Preprocess(resize="stretch", antialias=True, width=640, height=640)),
     ],
 )
 def test_preprocessing(case, expected):

@@ -3,8 +3,9 @@
 import cv2
 import numpy as np
 import pytest
+from PIL import Image
 
-from vidette.kernels.resize import to_a_third, to_two_thirds
+from vidette.kernels.resize import antialiased, taps, to_a_third, to_two_thirds
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
@@ -36,3 +37,25 @@ def test_two_thirds_are_within_one_of_opencv(size: tuple[int, int], padding: int
     assert np.abs(difference).max() <= 1
     if size == (640, 360):
         assert abs(difference.mean()) < 0.05
+
+
+@pytest.mark.parametrize("shape", [(480, 640), (300, 300, 3), (100, 90, 3), (7, 5), (5, 5, 2)])
+@pytest.mark.parametrize("size", [(298, 224), (3, 2), (224, 256)])
+def test_antialiased_is_within_one_of_pillow(shape: tuple[int, ...], size: tuple[int, int]) -> None:
+    source = np.random.default_rng(size[0]).integers(0, 255, shape, np.uint8, endpoint=True)
+    channels = shape[2] if len(shape) == 3 else 1
+    out = np.empty((size[1], size[0], channels), np.uint8)
+    rows, columns = taps(shape[0], size[1]), taps(shape[1], size[0])
+    antialiased(source.reshape(shape[0], -1), out.reshape(size[1], -1), channels, *rows, *columns)
+    planes = source.reshape(*shape[:2], channels)
+    for c in range(channels):
+        expected = np.asarray(Image.fromarray(planes[:, :, c].copy()).resize(size, Image.Resampling.BILINEAR))
+        assert np.abs(out[:, :, c].astype(int) - expected).max() <= 1
+
+
+@pytest.mark.parametrize(("size", "to"), [(1, 1), (1, 9), (9, 1), (1920, 224), (224, 1920)])
+def test_taps_stay_inside_and_sum_to_one(size: int, to: int) -> None:
+    starts, weights = taps(size, to)
+    assert starts.min() >= 0
+    assert (starts + weights.shape[1]).max() <= size
+    np.testing.assert_allclose(weights.sum(1), 1, rtol=1e-5)

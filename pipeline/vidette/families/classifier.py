@@ -16,9 +16,7 @@ Preprocessing is that of who exported the file, as far as it tells:
 - Keras and others with channels last: stretched, -1..1. All others: as torchvision's and timm's evaluation does,
   256 and 224, ImageNet's mean and deviation.
 
-All of these tools antialias when they scale down, as Pillow does; Vidette interpolates without, as detectors are fed.
-With Pillow's pixels the answers are theirs; with ours scores of open_nsfw differ by up to 0.005, and nearly equal
-classes may change places.
+All of these tools antialias when they scale down, as Pillow does, and so does Vidette here.
 """
 
 from collections.abc import Sequence
@@ -125,7 +123,7 @@ def _origin(signature: Signature, given: Preprocess, output: Tensor) -> _Origin 
     """None where nothing says that the numbers are classes: embeddings have the same shape."""
     metadata, names = signature.metadata, (signature.inputs[0].name, output.name)
     fixed = bool(given.width and given.height)
-    sized = replace(given, stride=1, size=given.size if fixed else SIZE)
+    sized = replace(given, stride=1, size=given.size if fixed else SIZE, antialias=True)
     imagenet = reading.normalised(replace(sized, resize="crop"), *reading.IMAGENET)
     halves = reading.normalised(replace(sized, resize="stretch"), (0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
     if "task" in metadata:

@@ -122,6 +122,7 @@ class Detr:
         why = f"outputs {head.name} and {corners.name}, {reason}"
         chooses = "TopK" in signature.ops or count == 80
         prepared = square(preprocess, signature, preprocess.size) if chooses else own_shape(preprocess)
+        prepared = replace(prepared, antialias=True)
         return Recognised(self.name, "detection", names, prepared, Queries(names, activation, logits, boxes), why)
 
 

@@ -3,11 +3,13 @@
 https://github.com/roboflow/rf-detr (src/rfdetr/export, models/postprocess.py): the picture is stretched, ImageNet's
 mean and deviation; each logit has a sigmoid, the best pairs of query and class are the objects; masks are scaled to the
 picture and positive inside, they are not cut at the boxes. The published weights number classes as COCO does (1..90 of
-91 logits); models of one's own count from 0 and have one logit more than classes, which names nothing. Newer exports
+91 logits); models of one's own count from dataclasses import replace
+from 0 and have one logit more than classes, which names nothing. Newer exports
 tell names and numbers in the metadata (`rfdetr_inference`).
 """
 
 import json
+from dataclasses import replace
 from typing import Any
 
 from vidette.errors import ModelError
@@ -44,7 +46,8 @@ class RfDetr:
         names = labels(signature, head.shape[2], told)
         why = f"outputs dets (batch, queries, 4) and labels (batch, queries, {head.shape[2] or 'classes'})"
         task: Task = "detection" if masks is None else "segmentation"
-        prepared = reading.normalised(square(preprocess, signature, preprocess.size), *normalisation(told))
+        sized = replace(square(preprocess, signature, preprocess.size), antialias=True)
+        prepared = reading.normalised(sized, *normalisation(told))
         if masks is not None:
             why += ", and masks"
         return Recognised(self.name, task, names, prepared, Queries(names, "sigmoid", logits, boxes, masks), why)

@@ -119,7 +119,7 @@ class RtDetr:
         labels = reading.labels(signature, None)
         places = names.index(NAMES[0]), names.index(NAMES[1]), names.index(NAMES[2])
         why = f"a second input {SIZES}, and outputs {', '.join(names)}: RT-DETR, D-FINE or DEIM"
-        preprocess = square(preprocess, signature, preprocess.size)
+        preprocess = replace(square(preprocess, signature, preprocess.size), antialias=True)
         return Recognised(self.name, "detection", labels, preprocess, Triple(labels, places), why)
 
     def _of_ultralytics(self, signature: Signature, preprocess: Preprocess) -> Recognised | None:

@@ -40,7 +40,8 @@ class Preprocess:
     `size` is the longer side that a model with open height and width runs at, `stride` what its sides must divide by;
     `width`/`height` are fixed by the file, or None where it takes any. `batch` is the fixed batch, None where any.
     mean and scale are in the order of `colour`. `margin` is the part of a scaled picture's sides that the input shows,
-    the middle, with `crop` and `stretch`: 0.875 for the classifiers that scale to 256 and cut out 224.
+    the middle, with `crop` and `stretch`: 0.875 for the classifiers that scale to 256 and cut out 224. `antialias` says
+    whether every pixel counts when a picture shrinks, as with Pillow, or those around each new centre, as with OpenCV.
     """
 
     layout: Literal["nchw", "nhwc"] = "nchw"
@@ -51,6 +52,7 @@ class Preprocess:
     pad: int = 114
     resize: Resize = "letterbox"
     margin: float = 1.0
+    antialias: bool = False
     width: int | None = None
     height: int | None = None
     batch: int | None = None
@@ -75,7 +77,8 @@ class Preprocess:
         """
         placed = self.resize + (f" on {self.pad}" if self.resize in ("letterbox", "topleft") else "")
         cut = "" if self.margin == 1 else f" by {self.margin:g}"
-        return f"{self.colour}, {self.formula}, {placed}{cut}, {self.layout} {self.dtype}"
+        smooth = ", antialiased" if self.antialias else ""
+        return f"{self.colour}, {self.formula}, {placed}{cut}{smooth}, {self.layout} {self.dtype}"
 
 
 def slot_shape(preprocess: Preprocess, batch: int, shape: tuple[int, int]) -> tuple[int, int, int, int]:

@@ -51,9 +51,15 @@ def _part(source: npt.NDArray[Any], part: tuple[float, float, float, float] | No
     return source[top : max(bottom, top + 1), left : max(right, left + 1)]
 
 
-def _bilinear(source: npt.NDArray[Any], out: npt.NDArray[Any]) -> None:
+def _bilinear(source: npt.NDArray[Any], out: npt.NDArray[Any], antialias: bool) -> None:
     """Scale a plane, by the cheaper way where there is one."""
     height, width = out.shape[:2]
+    if antialias:
+        rows, columns = resize.taps(source.shape[0], height), resize.taps(source.shape[1], width)
+        channels = out.shape[2] if out.ndim == 3 else 1
+        lines = source.reshape(source.shape[0], -1)
+        resize.antialiased(lines, out.reshape(height, -1), channels, *rows, *columns)
+        return
     if source.shape == (3 * height, 3 * width):
         resize.to_a_third(source, out)
     elif (
@@ -93,6 +99,7 @@ class SlotWriter:
     def __init__(self, preprocess: Preprocess, scaling: Scaling = "fast") -> None:
         self._preprocess = preprocess
         self._exact = scaling == "exact"
+        self._antialias = preprocess.antialias
         self._red = 0 if preprocess.colour == "rgb" else 2
         self._dtype = np.dtype(preprocess.dtype)
         self._scale = np.array(preprocess.scale, np.float32)
@@ -126,6 +133,9 @@ class SlotWriter:
         target = np.zeros(shape, np.float32 if self._dtype == np.float16 else self._dtype)
         grey, matrix = np.zeros((2, 2), np.uint8), np.ones(7, np.float32)
         to_yuv = convert.yuv_to_planes if self._planar else convert.yuv_to_pixels
+        if self._antialias:
+            for plane_ in (np.zeros((3, 3), np.uint8), np.zeros((3, 4), np.uint8)[:, :3]):
+                _bilinear(plane_, grey, antialias=True)
         strided = np.zeros((2, 4), np.uint8)[:, :2]
         for side, scale in ((6, resize.to_a_third), (3, resize.to_two_thirds)):
             scale(np.zeros((side, side), np.uint8), grey)
@@ -147,7 +157,8 @@ class SlotWriter:
             bgr = bgr[top : top + height, left : left + width]
         if (bgr.shape[1], bgr.shape[0]) != size:
             memory = self._memory("bgr", (size[1], size[0], 3), np.uint8)
-            bgr = cv2.resize(bgr, size, dst=memory, interpolation=cv2.INTER_LINEAR)
+            _bilinear(bgr, memory, self._antialias)
+            bgr = memory
         bgr = np.ascontiguousarray(_inside(bgr, letterbox))
         place = max(letterbox.top, 0), max(letterbox.left, 0)
         to_input = convert.bgr_to_planes if self._planar else convert.bgr_to_pixels
@@ -179,7 +190,7 @@ class SlotWriter:
     def _scaled(self, source: npt.NDArray[Any], size: tuple[int, int], name: str) -> npt.NDArray[Any]:
         if (source.shape[1], source.shape[0]) != size:
             memory = self._memory(name, (size[1], size[0], *source.shape[2:]), source.dtype)
-            _bilinear(source, memory)
+            _bilinear(source, memory, self._antialias)
             source = memory
         return source
 
