@@ -75,10 +75,10 @@ def taps(
 
 
 @kernel
-def span(low: float, high: float, count: int) -> tuple[int, int]:
-    """First and last + 1 of the samples that a side of a box has, at least one where it has a length."""
+def span(low: float, high: float, count: int, one: bool) -> tuple[int, int]:
+    """First and last + 1 of the samples that a side of a box has; with `one` at least one where it has a length."""
     first, last = int(np.ceil(low)), int(np.ceil(high))
-    if first >= last and high > low:
+    if one and first >= last and high > low:
         first = int(np.floor(low))
         last = first + 1
     return min(max(first, 0), count), min(max(last, 0), count)
@@ -188,7 +188,8 @@ def assemble(
     covered       (4,) left, top, right, bottom of the scaled picture in the model input
     size          (2,) width and height of the model input
     accurate      one sample per pixel of the picture, else one per cell; objects for which more than `MOST` samples
-                  would be needed get one per cell, from the first that does not fit
+                  would be needed get one per cell, from the first that does not fit; with cells a box that lies between
+                  two of them gets the one in which it begins
 
     Returns (bits, starts, sizes, extents, found, state), the state `NAN` when a sum inside a box is not finite.
     """
@@ -204,7 +205,9 @@ def assemble(
     for i in range(n):
         fine[i] = accurate
         for axis in range(2):
-            spans[i, axis], spans[i, 2 + axis] = span(xyxy[i, axis], xyxy[i, 2 + axis], height if axis else width)
+            spans[i, axis], spans[i, 2 + axis] = span(
+                xyxy[i, axis], xyxy[i, 2 + axis], height if axis else width, False
+            )
         if accurate and total + (spans[i, 2] - spans[i, 0]) * (spans[i, 3] - spans[i, 1]) > MOST:
             accurate = False
             fine[i] = False
@@ -212,7 +215,7 @@ def assemble(
             gain, offset, cell = inverse[axis], inverse[2 + axis], cell_y if axis else cell_x
             if not fine[i]:
                 low, high = (xyxy[i, axis] / gain + offset) / cell, (xyxy[i, 2 + axis] / gain + offset) / cell
-                spans[i, axis], spans[i, 2 + axis] = span(low, high, down if axis else across)
+                spans[i, axis], spans[i, 2 + axis] = span(low, high, down if axis else across, True)
             for side in (axis, 2 + axis):
                 extents[i, side] = spans[i, side] if fine[i] else (spans[i, side] * cell - offset) * gain
             sizes[i, 1 - axis] = spans[i, 2 + axis] - spans[i, axis]
