@@ -100,13 +100,18 @@ class Model:
     def warm(self) -> None:
         """Compile the decoder's kernels, or load them from their cache, by decoding outputs in which nothing is.
 
-        Sizes that the file leaves open are taken as 1; a decoder that refuses such outputs compiles at its first frame.
+        Sizes that the file leaves open are taken as 1. A decoder that refuses such outputs gets those of a real run, of
+        a black picture.
         """
         side = self.preprocess.size
+        box = self.letterbox(side, side)
         first = 0 if self._one_by_one else 1
         nothing = [np.zeros([size or 1 for size in output.shape[first:]], output.dtype) for output in self._outputs]
-        with contextlib.suppress(DecodeError):
-            self.decoder(nothing, self.letterbox(side, side), self.limits)
+        try:
+            self.decoder(nothing, box, self.limits)
+        except DecodeError:
+            with contextlib.suppress(DecodeError, ModelError):  # they belong to frames, and are told there
+                self.decoder(self.rows(self.session.run(self.session.buffer(box.shape), 1), 0), box, self.limits)
 
     def rows(self, outputs: Outputs, index: int) -> Outputs:
         """What of all outputs belongs to one picture of a batch: what its decoder takes."""

@@ -1,6 +1,6 @@
 """FastestDet: one map (B, 5 + C, h, w) at a sixteenth of the input, one box per cell and no anchors.
 
-https://github.com/dog-qiuqiu/FastestDet (example/onnx-runtime/runtime.py): objectness through a sigmoid, four raw
+https://github.com/dog-qiuqiu/FastestDet (example/ncnn): objectness through a sigmoid, four raw
 numbers of the box, classes through a softmax; score = objectness ** 0.6 * class ** 0.4, above 0.65, suppression at
 0.45. Input BGR 0..1, stretched.
 """
