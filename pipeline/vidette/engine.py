@@ -50,7 +50,7 @@ class Engine:
         self._before = cv2.getNumThreads(), sys.getswitchinterval()
         cv2.setNumThreads(1)  # the callers are the threads; a pool of cv2's own would fight with them
         sys.setswitchinterval(0.001)  # decoders take the GIL a few times per frame and each time may wait this long
-        described = [(request, describe(request.path)) for request in self.job.models]
+        described = [(request, describe(request.source)) for request in self.job.models]
         try:
             for request, model in described:
                 self.lanes[request.id] = self._open_lane(request, model)
@@ -129,18 +129,7 @@ class Engine:
 
     def plan_lines(self) -> list[str]:
         """One line per model: what really runs, and why."""
-        lines = []
-        for lane in self.lanes.values():
-            plan, model = lane.model.session.plan, lane.model
-            size = model.request.input or (model.preprocess.width, model.preprocess.height)
-            shape = f"{size[0]}x{size[1]}" if all(size) else f"each stream's own shape at {model.preprocess.size}"
-            reasons = "; ".join([*model.reasons, f"{plan.mode} plan {self._plan_reasons[model.id]}"])
-            lines.append(
-                f"model {model.id}: {model.family} on {plan.runtime} ({plan.device}, {plan.precision}), {shape}, "
-                f"{model.preprocess.identity}; "
-                f"{plan.callers} callers x {plan.threads} threads, batch up to {plan.ladder[-1]} ({reasons})"
-            )
-        return lines
+        return [plan_line(lane, self._plan_reasons[lane.model.id]) for lane in self.lanes.values()]
 
     def report(self) -> dict[str, Any]:
         """All numbers as plain values."""
@@ -174,7 +163,7 @@ class Engine:
         model, plan = lane.model, lane.model.session.plan
         return {
             "model": model.id,
-            "file": model.request.path.name,
+            "file": str(model.request.endpoint or model.request.path.name),
             "family": model.family,
             "runtime": plan.runtime,
             "device": plan.device,
@@ -192,6 +181,19 @@ class Engine:
         }
 
 
+def plan_line(lane: Lane, reason: str) -> str:
+    """What really runs a model; `reason` is why its plan was chosen."""
+    plan, model = lane.plan, lane.model
+    size = model.request.input or (model.preprocess.width, model.preprocess.height)
+    shape = f"{size[0]}x{size[1]}" if all(size) else f"each stream's own shape at {model.preprocess.size}"
+    reasons = "; ".join([*model.reasons, f"{plan.mode} plan {reason}"])
+    return (
+        f"model {model.id}: {model.family} on {plan.runtime} ({plan.device}, {plan.precision}), {shape}, "
+        f"{model.preprocess.identity}; "
+        f"{plan.callers} callers x {plan.threads} threads, batch up to {plan.ladder[-1]} ({reasons})"
+    )
+
+
 def plan_mode(request: ModelRequest, streams: list[StreamRequest], budget: int) -> tuple[PlanMode, str]:
     """Which plan, and why.
 
@@ -201,6 +203,8 @@ def plan_mode(request: ModelRequest, streams: list[StreamRequest], budget: int) 
     """
     if request.plan != "auto":
         return request.plan, "as asked"
+    if request.endpoint is not None and all(stream.mode == "live" for stream in streams):
+        return "latency", "auto: live streams have a newer frame by the time a server can be asked again"
     if any(stream.mode == "lossless" for stream in streams):
         return "throughput", "auto: files keep every core busy"
     if len(streams) >= budget:

@@ -4,7 +4,10 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, model_validator
 
+from vidette.errors import ConfigError
 from vidette.units import Duration, Size
+
+LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 
 class _Closed(BaseModel):
@@ -59,13 +62,14 @@ class LimitsConfig(_Closed):
     """Bounds on what clients can ask for."""
 
     body: Size = Field(Size("50MB"), description="largest request; a video counts as `video`")
+    bodies: Size = Field(Size("500MB"), description="bodies of all requests under way together; beyond that 503")
     pixels: int = Field(64_000_000, ge=1, description="largest picture, in pixels, seen before it is unpacked")
     parts: int = Field(16, ge=1, description="parts of one multipart form")
     pictures: int = Field(64, ge=1, description="pictures in one request")
     waiting: int = Field(64, ge=1, description="pictures that may wait for one model; beyond that 503 with Retry-After")
     deadline: Duration = Field(Duration("30s"), description="for one request; beyond that 504")
     slow: Duration = Field(Duration("20s"), description="a client that sends or reads nothing for so long is cut off")
-    connections: int = Field(1000, ge=1, description="open connections")
+    connections: int = Field(1000, ge=1, description="open connections; beyond that those without a request are closed")
     video: Size = Field(Size("100MB"), description="largest video of a request")
     video_frames: int = Field(10_000, ge=1, description="frames of a video that are answered")
 
@@ -105,3 +109,11 @@ class ServerConfig(_Closed):
     cors: list[str] = Field(["*"], description="web pages that may ask: origins, or *")
     access_log: str | None = Field(None, description="a file for one line per request, or - for stderr")
     tls: TlsConfig | None = Field(None, description="serve https")
+
+
+def refuse_open_door(config: ServerConfig) -> None:
+    """Raise ConfigError when everybody in the network could ask and nobody said so."""
+    if config.host not in LOOPBACK and not config.keys and config.auth != "none":
+        raise ConfigError(
+            f"server: host {config.host} answers the whole network without keys: add `keys:`, or write `auth: none`"
+        )

@@ -13,7 +13,7 @@ from pydantic import BaseModel, ValidationError
 from vidette.config import Site, at_base, make_sink
 from vidette.errors import ConfigError
 from vidette.job import Job, ModelRequest, SinkRequest
-from vidette.server_settings import ServerConfig
+from vidette.server_settings import ServerConfig, refuse_open_door
 from vidette.sink import sink_type
 from vidette.sources import missing, several
 from vidette.urls import redact
@@ -69,10 +69,20 @@ class SiteFile:
         """What `vidette serve` takes: the server, all models, the cameras' job. Raises ConfigError as `job` does."""
         site, sinks = self._checked()
         config = site.server or ServerConfig.model_validate({})
-        folder = config.models_folder
-        if folder is not None:
-            config = config.model_copy(update={"models_folder": at_base(folder, self.path.parent)})
-        return config, list(site.requests(self.path.parent).values()), self._job(site, sinks)
+        return self._at_base(config), list(site.requests(self.path.parent).values()), self._job(site, sinks)
+
+    def _at_base(self, config: ServerConfig) -> ServerConfig:
+        """Relative paths start from the file's folder."""
+        base = self.path.parent
+        update: dict[str, Any] = {}
+        if config.models_folder is not None:
+            update["models_folder"] = str(base / config.models_folder)
+        if config.tls is not None:
+            paths = {"certificate": str(base / config.tls.certificate), "key": str(base / config.tls.key)}
+            update["tls"] = config.tls.model_copy(update=paths)
+        if config.access_log not in (None, "-"):
+            update["access_log"] = str(base / str(config.access_log))
+        return config.model_copy(update=update)
 
     def _checked(self) -> tuple[Site, list[SinkRequest]]:
         mistakes = list(self._mistakes)
@@ -130,6 +140,33 @@ class SiteFile:
             for id in (sink.streams or frozenset()) - site.streams.keys():
                 place = self.where(("sinks", index, "streams"))
                 mistakes.append(f"{place}: there is no stream {redact(id)!r}; {_nearest(id, site.streams)}")
+
+        if site.server is not None:
+            self._check_server(site, self._at_base(site.server), mistakes)
+
+    def _check_server(self, site: Site, server: ServerConfig, mistakes: list[str]) -> None:
+        try:
+            refuse_open_door(server)
+        except ConfigError as error:
+            mistakes.append(f"{self.where(('server', 'host'))}: {str(error).removeprefix('server: ')}")
+        known = set(site.models)
+        if server.models_folder is not None:
+            folder = Path(server.models_folder)
+            if not folder.is_dir():
+                mistakes.append(
+                    f"{self.where(('server', 'models_folder'))}: there is no folder {folder}; make it first"
+                )
+            known |= {file.relative_to(folder).with_suffix("").as_posix() for file in folder.rglob("*.onnx")}
+        named: list[tuple[Location, str]] = [(("aliases", name), id) for name, id in server.aliases.items()]
+        named += [(("hub_models", name), id) for name, id in server.hub_models.items()]
+        named += [(("pinned", index), id) for index, id in enumerate(server.pinned)]
+        named += [(("preload", index), id) for index, id in enumerate(server.preload) if server.preload != "all"]
+        for place, id in named:
+            names = known if place[0] == "aliases" else known | set(server.aliases)
+            if id not in names:
+                mistakes.append(
+                    f"{self.where(('server', *place))}: there is no model {id!r}; {_nearest(id, sorted(names))}"
+                )
 
     def _explain(self, error: ValidationError, prefix: Location, schema: type[BaseModel]) -> list[str]:
         lines = []

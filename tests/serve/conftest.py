@@ -1,5 +1,6 @@
 """A server that really listens, with the tiny detector."""
 
+import asyncio
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -20,28 +21,35 @@ from vidette.server_settings import ServerConfig
 
 
 class Running:
-    """A server in a thread of this process."""
+    """A server in a thread of this process, with its models loaded unless `ready` is not waited for."""
 
-    def __init__(self, server: Server) -> None:
-        import uvicorn
+    def __init__(self, server: Server, *, ready: bool = True) -> None:
+        from vidette.serve.listening import Listener
 
-        from vidette.serve.app import create_app
-
+        server.config = server.config.model_copy(update={"port": 0})
         self.server = server
-        config = uvicorn.Config(create_app(server), host="127.0.0.1", port=0, log_config=None, server_header=False)
-        self._web = uvicorn.Server(config)
-        self._thread = threading.Thread(target=self._web.run, daemon=True)
+        self.listener = Listener(server)
+        self.port, self.url = self.listener.port, self.listener.url
+        self._loop = (self.listener.loop_factory or asyncio.new_event_loop)()
+        self._thread = threading.Thread(target=self._run, daemon=True)
         self._thread.start()
         deadline = time.monotonic() + 60
-        while not self._web.started:
+        while ready and not server.ready:
             assert self._thread.is_alive()
             assert time.monotonic() < deadline, "the server did not start"
             time.sleep(0.01)
-        self.port = self._web.servers[0].sockets[0].getsockname()[1]
-        self.url = f"http://127.0.0.1:{self.port}"
+
+    def _run(self) -> None:
+        with asyncio.Runner(loop_factory=lambda: self._loop) as runner:
+            runner.run(self.listener.run())
+
+    def drain(self) -> None:
+        """As at the first SIGTERM."""
+        self._loop.call_soon_threadsafe(self.listener.stop)
 
     def stop(self) -> None:
-        self._web.should_exit = True
+        if self._thread.is_alive():
+            self.drain()
         self._thread.join(30)
         assert not self._thread.is_alive()
 

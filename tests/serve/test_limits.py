@@ -12,8 +12,7 @@ from tests.serve.conftest import Serve, encoded
 from vidette.errors import ConfigError
 from vidette.serve.errors import RequestError
 from vidette.serve.rates import Rates
-from vidette.serve.server import refuse_open_door
-from vidette.server_settings import RateConfig, ServerConfig
+from vidette.server_settings import RateConfig, ServerConfig, refuse_open_door
 
 KEY, OTHER = "s3cret-key", "0ther-key"
 KEYS = [
@@ -114,9 +113,10 @@ def test_hubs_preset_is_100_an_hour(serve: Serve) -> None:
 
 
 def test_the_access_log_has_no_secrets(serve: Serve, caplog: pytest.LogCaptureFixture) -> None:
-    url = serve(keys=KEYS).url
+    running = serve(keys=KEYS)
     with caplog.at_level(logging.INFO, "vidette.access"):
-        httpx.post(f"{url}/tiny/1?api_key={KEY}", content=PICTURE, headers={"X-Request-ID": "r1"})
+        httpx.post(f"{running.url}/tiny/1?api_key={KEY}", content=PICTURE, headers={"X-Request-ID": "r1"})
+        running.stop()  # the line is written after the answer
     (line,) = [record.getMessage() for record in caplog.records if record.name == "vidette.access"]
     assert re.fullmatch(r'127\.0\.0\.1 cam "POST /tiny/1" 200 [\d.]+ ms r1', line)
 

@@ -22,8 +22,35 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def call(args: argparse.Namespace) -> int:
     """Ask everything that a run would ask before it starts."""
     job = checked_job(Path(args.site))
-    print(f"{args.site}: {len(job.models)} models, {len(job.streams)} streams, {len(job.sinks)} sinks: nothing wrong")
+    served = _check_server(SiteFile(Path(args.site)))
+    parts = [f"{served or len(job.models)} models", f"{len(job.streams)} streams", f"{len(job.sinks)} sinks"]
+    print(f"{args.site}: {', '.join(parts)}{', a server' if served is not None else ''}: nothing wrong")
     return 0
+
+
+def _check_server(site: SiteFile) -> int | None:
+    """How many models the file's server has, each one looked at; None without `server:`. Raises ConfigError."""
+    if "server" not in site.data:
+        return None
+    config, models, _ = site.served()
+    found = [
+        f"{site.where(('models', model.id, field))}: {message}"
+        for model in models
+        for field, message in mistakes(model)
+    ]
+    if config.tls is not None:
+        try:
+            from vidette.serve.listening import tls_context
+        except ImportError as error:
+            found.append(f'{site.where(("server",))}: serving needs {error.name}: pip install "vidette[serve]"')
+        else:
+            try:
+                tls_context(config.tls)
+            except ConfigError as error:
+                found.append(f"{site.where(('server', 'tls'))}{str(error).removeprefix('server.tls')}")
+    if found:
+        raise ConfigError("\n".join(found))
+    return len(models)
 
 
 def checked_job(path: Path) -> Job:

@@ -3,15 +3,13 @@
 import argparse
 import contextlib
 import ctypes
-import os
 import sys
-import threading
 from pathlib import Path
 
 from vidette.cli.check import check_model_option, check_sink_options, checked_job
 from vidette.cli.job_arguments import add_format_option, add_model_options, explicit_sinks, job_from_arguments
 from vidette.cli.progress import Progress
-from vidette.cli.signals import stop_on_signal
+from vidette.cli.signals import leave, stop_on_signal
 from vidette.cli.summary import summary
 from vidette.config import refuse_shared_paths
 from vidette.engine import Engine
@@ -66,7 +64,7 @@ def call(args: argparse.Namespace) -> int:
         except VidetteError:
             if not codes:
                 raise
-            _leave(codes[0])
+            leave(codes[0])
             return codes[0]
         progress = Progress(engine, args.quiet)
         if not args.quiet:
@@ -83,7 +81,7 @@ def call(args: argparse.Namespace) -> int:
         if not args.quiet:
             print(summary(report), file=sys.stderr)
         code = codes[0] if codes else 0 if engine.complete else 1
-    _leave(code)
+    leave(code)
     return code
 
 
@@ -109,11 +107,3 @@ def _limit_arenas() -> None:
     """glibc keeps freed memory apart per thread, in up to eight arenas per core; two make a run 10 to 30 MB smaller."""
     with contextlib.suppress(OSError, AttributeError):  # another C library
         ctypes.CDLL(None).mallopt(-8, 2)  # M_ARENA_MAX of malloc.h
-
-
-def _leave(code: int) -> None:
-    """A thread that hangs in a camera or disk must not keep the process: leave without waiting for it."""
-    if any(thread.name.startswith("vidette:") for thread in threading.enumerate()):
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os._exit(code)

@@ -1,12 +1,16 @@
 """`vidette serve`: answer clients of Roboflow's and Ultralytics' APIs."""
 
 import argparse
+import logging
+import sys
 from pathlib import Path
 
+from vidette.cli.signals import leave
+from vidette.cli.summary import summary
 from vidette.config import ModelConfig, default_model, parse
-from vidette.errors import ConfigError
+from vidette.errors import ConfigError, VidetteError
 from vidette.job import Job, ModelRequest
-from vidette.server_settings import ServerConfig
+from vidette.server_settings import LOOPBACK, ServerConfig
 from vidette.site import SiteFile
 
 EPILOG = """\
@@ -28,23 +32,45 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("site", nargs="?", metavar="SITE.yaml", help="a site file with `models:` and `server:`")
     parser.add_argument("--model", action="append", default=[], metavar="ID=FILE",
                         help="a model and the id clients ask for; FILE alone takes the file's name as id")  # fmt: skip
-    parser.add_argument("--models", metavar="FOLDER", help="every ONNX file in a folder is a model")
+    parser.add_argument(
+        "--models", metavar="FOLDER", help="every ONNX file in a folder is a model, also those that come later"
+    )
     parser.add_argument("--host", help="address to listen on; default 127.0.0.1")
     parser.add_argument("--port", type=int, help="port to listen on; default 9001")
     parser.add_argument("--key", action="append", default=[], metavar="KEY",
                         help="an API key that may do everything; a site file can take it from ${NAME}")  # fmt: skip
     parser.add_argument("--access-log", metavar="FILE|-", help="write a line for each request; - is stderr")
     parser.add_argument("--auth", choices=("keys", "none"), help="none: answer everybody, also beyond this machine")
+    parser.add_argument("--quiet", action="store_true", help="say nothing unless something is wrong")
 
 
 def call(args: argparse.Namespace) -> int:
     """Serve until a signal. Returns the exit code."""
     try:
-        from vidette.serve.server import Server, serve
+        from vidette.serve.listening import Listener, serve
+        from vidette.serve.server import Server
     except ImportError as error:
         raise ConfigError(f'serving needs {error.name}: pip install "vidette[serve]"') from None
     config, models, job = _settings(args)
-    return serve(Server(config, models, job))
+    listener = Listener(server := Server(config, models, job))
+    if not args.quiet:
+        logging.getLogger("vidette.serve").setLevel(logging.INFO)
+        print(f"vidette: {listener.url} answers {_whom(config)}", file=sys.stderr)
+    try:
+        code = serve(listener)
+    except VidetteError as error:
+        print(f"vidette: {error}", file=sys.stderr)
+        code = 1
+    if server.engine is not None and not args.quiet:
+        print(summary(server.engine.report()), file=sys.stderr)
+    leave(code)
+    return code
+
+
+def _whom(config: ServerConfig) -> str:
+    if config.keys:
+        return f"holders of {len(config.keys)} keys" if len(config.keys) > 1 else "the holder of one key"
+    return "this machine; keys are not asked for" if config.host in LOOPBACK else "everybody; keys are not asked for"
 
 
 def _settings(args: argparse.Namespace) -> tuple[ServerConfig, list[ModelRequest], Job]:
@@ -61,9 +87,7 @@ def _settings(args: argparse.Namespace) -> tuple[ServerConfig, list[ModelRequest
         given["keys"] = [{"name": f"key {n}", "key": key, "scopes": scopes} for n, key in enumerate(args.key, 1)]
     config = parse(ServerConfig, config.model_dump() | given, lambda field: "--" + field.replace("_", "-"))
     models += [_model(text) for text in args.model]
-    if config.models_folder is not None:
-        models += models_in(Path(config.models_folder))
-    if not models:
+    if not models and config.models_folder is None:
         models.append(_model(f"faces={default_model('--model ID=FILE')}"))
     seen: set[str] = set()
     for model in models:
@@ -77,11 +101,3 @@ def _model(text: str) -> ModelRequest:
     id, _, path = text.rpartition("=")
     id = id or Path(path).stem
     return parse(ModelConfig, {"path": path}, lambda field: "--model").request(id, Path())
-
-
-def models_in(folder: Path) -> list[ModelRequest]:
-    """A model for each ONNX file below a folder. Raises ConfigError when there is none."""
-    files = sorted(folder.rglob("*.onnx"))
-    if not files:
-        raise ConfigError(f"{folder}: no ONNX file there; put models into it, or name one with --model ID=FILE")
-    return [_model(f"{file.relative_to(folder).with_suffix('').as_posix()}={file}") for file in files]

@@ -1,7 +1,9 @@
-"""Ctrl-C and SIGTERM: the first asks to stop, the second means now."""
+"""Ctrl-C and SIGTERM: the first asks to stop, the second means now. Leaving when a thread does not end."""
 
 import os
 import signal
+import sys
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
@@ -24,3 +26,11 @@ def stop_on_signal(stop: Callable[[], None]) -> Iterator[list[int]]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def leave(code: int) -> None:
+    """A thread that hangs in a camera or disk must not keep the process: leave without waiting for it."""
+    if any(thread.name.startswith("vidette:") for thread in threading.enumerate()):
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)

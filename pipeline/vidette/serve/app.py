@@ -1,13 +1,10 @@
 """The routes of all dialects in one application."""
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-
 from fastapi import FastAPI
 from starlette.middleware.cors import CORSMiddleware
 
 from vidette import __version__
-from vidette.serve import operations
+from vidette.serve import openapi, operations
 from vidette.serve.dialects import reserved, roboflow_hosted, roboflow_platform, roboflow_v1, root, ultralytics
 from vidette.serve.edge import Edge, install_error_answers
 from vidette.serve.server import Server
@@ -20,17 +17,8 @@ ROUTERS = (
 
 
 def create_app(server: Server) -> Edge:
-    """The application that `server` is asked through."""
-
-    @asynccontextmanager
-    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        await server.start()
-        try:
-            yield
-        finally:
-            await server.stop()
-
-    app = FastAPI(title="Vidette", version=__version__, lifespan=lifespan)
+    """The application that `server` is asked through; whoever runs it starts and stops the server."""
+    app = FastAPI(title="Vidette", version=__version__)
     app.state.server = server
     app.add_middleware(
         CORSMiddleware, allow_origins=server.config.cors, allow_methods=["*"], allow_headers=["*"],
@@ -39,4 +27,5 @@ def create_app(server: Server) -> Edge:
     install_error_answers(app)
     for router in ROUTERS:
         app.include_router(router)
+    openapi.install(app)
     return Edge(app, server)

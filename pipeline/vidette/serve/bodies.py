@@ -9,19 +9,25 @@ from starlette.types import Message
 
 from vidette.serve.errors import RequestError
 
+_RATE = 1000.0
+"""Bytes per second below which a client only keeps a connection busy."""
+
 
 @contextmanager
 def bounded(request: Request, most: float, slow: float) -> Iterator[None]:
-    """While a body is read: RequestError 413 beyond `most` bytes, 408 when nothing comes for `slow` seconds."""
+    """While a body is read: RequestError 413 beyond `most` bytes, 408 when nothing comes for `slow` seconds, or less
+    than _RATE in the long run."""
     declared = request.headers.get("content-length", "")
     if declared.isdigit() and int(declared) > most:
         raise _too_large(most)
     receive = request._receive
     size = 0
+    loop = asyncio.get_running_loop()
+    begin = loop.time()
 
     async def counted() -> Message:
         nonlocal size
-        async with asyncio.timeout(slow):
+        async with asyncio.timeout_at(min(loop.time() + slow, begin + slow + size / _RATE)):
             message = await receive()
         size += len(message.get("body", b""))
         if size > most:
@@ -32,7 +38,7 @@ def bounded(request: Request, most: float, slow: float) -> Iterator[None]:
     try:
         yield
     except TimeoutError:
-        raise RequestError(408, f"nothing of the body came for {slow:g} s", {"Connection": "close"}) from None
+        raise RequestError(408, f"the body came too slowly: {size} bytes", {"Connection": "close"}) from None
     except ClientDisconnect:
         raise RequestError(400, "the connection was closed before the whole body came") from None
     finally:

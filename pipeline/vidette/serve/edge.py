@@ -2,7 +2,10 @@
 
 import asyncio
 import logging
+import re
 import time
+import traceback
+from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
@@ -11,99 +14,146 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import Message, Receive, Scope, Send
 
-from vidette.serve.errors import RequestError
+from vidette.serve.errors import RequestError, busy
 from vidette.serve.server import Server
 
+log = logging.getLogger("vidette.serve")
 access = logging.getLogger("vidette.access")
 """One line per request: client, name of its key, method, path without query, status (499: it left), time, id."""
+
+_SAFE_ID = re.compile(rb"[A-Za-z0-9._:+/=@-]{1,128}")
+_ALWAYS = [(b"x-content-type-options", b"nosniff"), (b"cache-control", b"no-store")]
+_WATCHING = ("/healthz", "/readiness", "/metrics", "/info")
 
 
 class Edge:
     """The outermost ASGI layer."""
 
-    def __init__(self, app: ASGIApp, server: Server) -> None:
-        self._app = app
+    def __init__(self, app: FastAPI, server: Server) -> None:
+        self.api = app
         self._server = server
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """See ASGI."""
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
-        # `//infer/...` comes from clients whose URL ends with a slash; a redirect would lose the body
-        if "//" in scope["path"]:
-            scope["path"] = "/" + "/".join(part for part in scope["path"].split("/") if part)
         begin = time.monotonic()
-        given = next((value for name, value in scope["headers"] if name == b"x-request-id"), b"")
-        request_id = given[:128] if given else uuid4().hex.encode()
-
+        server, metrics = self._server, self._server.metrics
+        headers = dict(scope["headers"])
+        given = headers.get(b"x-request-id", b"")
+        request_id = given if _SAFE_ID.fullmatch(given) else uuid4().hex.encode()
+        method, path = scope["method"], scope["path"]
+        scope = dict(scope)
+        # `//infer/...` comes from clients whose URL ends with a slash; a redirect would lose the body
+        if "//" in path:
+            scope["path"] = path = "/" + "/".join(part for part in path.split("/") if part)
+        if method == "HEAD":  # as GET; uvicorn, whose scope says HEAD, leaves the body out
+            scope["method"] = "GET"
         status = 0
 
         async def told(message: Message) -> None:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                headers = message.setdefault("headers", [])
-                headers.append((b"x-request-id", request_id))
-                headers.append((b"x-processing-time", f"{time.monotonic() - begin:.6f}".encode()))
-                if self._server.draining:
-                    headers.append((b"connection", b"close"))
+                out = message.setdefault("headers", [])
+                out.append((b"x-request-id", request_id))
+                out.append((b"x-processing-time", f"{time.monotonic() - begin:.6f}".encode()))
+                out += _ALWAYS
+                if server.draining:
+                    out.append((b"connection", b"close"))
             await send(message)
 
-        connection = _Connection(receive)
-        metrics = self._server.metrics
+        connection = _Connection(receive, server)
+        server.under_way += 1
         metrics.open.inc()
         try:
-            await self._app(scope, connection.receive, told)
+            if (refusal := self._refusal(path)) is not None:
+                await error_response(refusal)(scope, receive, told)
+            else:
+                await self.api(scope, connection.receive, told)
         except asyncio.CancelledError:
             if not connection.gone:
                 raise
+        except Exception as error:  # noqa: BLE001 - whatever a handler, or what it calls, did not foresee
+            metrics.unforeseen.inc()
+            log.error("request %s: %s %s: %s", request_id.decode(), method, _route(scope), _in_one_line(error))
+            if not status:
+                # CORS is further in: a page would not be allowed to read why
+                allowed = {"Access-Control-Allow-Origin": "*"} if "*" in server.config.cors else {}
+                failure = RequestError(500, f"Internal error. The log has it as {request_id.decode()}", allowed)
+                await error_response(failure)(scope, receive, told)
         finally:
             connection.close()
+            server.under_way -= 1
             metrics.open.dec()
             seconds = time.monotonic() - begin
             if status:
-                route = scope.get("route")
-                metrics.ended(getattr(route, "path", "other"), status, seconds)
+                metrics.ended(_route(scope), status, seconds)
             else:
                 metrics.gone()
             if access.isEnabledFor(logging.INFO):
-                caller = scope.get("state", {}).get("caller", "-")
-                client = (scope.get("client") or ("-",))[0]
-                path = scope["path"].encode("ascii", "backslashreplace").decode()[:200]
-                line = (
-                    client,
-                    caller,
-                    scope["method"],
-                    path,
+                access.info(
+                    '%s %s "%s %s" %d %.1f ms %s',
+                    (scope.get("client") or ("-",))[0],
+                    scope.get("state", {}).get("caller", "-"),
+                    method,
+                    path.encode("ascii", "backslashreplace").decode()[:200],
                     status or 499,
                     seconds * 1e3,
-                    request_id.decode("latin-1"),
+                    request_id.decode(),
                 )
-                access.info('%s %s "%s %s" %d %.1f ms %s', *line)
+
+    def _refusal(self, path: str) -> RequestError | None:
+        """Why no request is taken now; those who watch the server are answered in any case."""
+        server = self._server
+        if path in _WATCHING:
+            return None
+        if server.draining:
+            return busy("the server is shutting down", 5)
+        if server.under_way > server.config.limits.connections:
+            return busy("as many requests are under way as this server takes; try again")
+        return None
+
+
+def _route(scope: Scope) -> str:
+    """The pattern of a path, which has no names of clients in it."""
+    return str(getattr(scope.get("route"), "path", "other"))
+
+
+def _in_one_line(error: Exception) -> str:
+    """Type and place; a text could have what a client sent in it."""
+    last = traceback.extract_tb(error.__traceback__)[-1]
+    log.debug("unforeseen", exc_info=error)
+    return f"{type(error).__name__} in {Path(last.filename).name}:{last.lineno}"
 
 
 class _Connection:
-    """Notices that a client has gone while its answer is being made, and cancels the handler: its pictures leave the
-    queue before they cost a run."""
+    """Counts what has come of a body. Notices that a client has gone while its answer is being made, and cancels the
+    handler: its pictures leave the queue before they cost a run."""
 
-    __slots__ = ("_handler", "_receive", "_watch", "gone")
+    __slots__ = ("_handler", "_receive", "_server", "_size", "_watch", "gone")
 
-    def __init__(self, receive: Receive) -> None:
+    def __init__(self, receive: Receive, server: Server) -> None:
         self._receive = receive
+        self._server = server
+        self._size = 0
         self._handler = asyncio.current_task()
         self._watch: asyncio.Task[Message] | None = None
         self.gone = False
 
     async def receive(self) -> Message:
-        """As ASGI's; after the body's end only the disconnect can follow."""
+        """As ASGI's; after the body's end only the disconnect can follow. Raises RequestError 503."""
         if self._watch is not None:
             return await asyncio.shield(self._watch)
         message = await self._receive()
-        if message["type"] == "http.request" and not message.get("more_body", False):
-            self._watch = asyncio.create_task(self._disconnect())
+        if message["type"] == "http.request":
+            server, size = self._server, len(message.get("body", b""))
+            self._size += size
+            server.under_way_bytes += size
+            if server.under_way_bytes > float(server.config.limits.bodies) and self._size < server.under_way_bytes:
+                raise busy("as many bytes are under way as this server takes; try again")
+            if not message.get("more_body", False):
+                self._watch = asyncio.create_task(self._disconnect())
         return message
 
     async def _disconnect(self) -> Message:
@@ -116,6 +166,7 @@ class _Connection:
     def close(self) -> None:
         """The answer is out: nobody is cancelled any more."""
         self._handler = None
+        self._server.under_way_bytes -= self._size
         if self._watch is not None:
             self._watch.cancel()
 
@@ -141,6 +192,8 @@ def install_error_answers(app: FastAPI) -> None:
 
     @app.exception_handler(HTTPException)
     async def http_error(request: Request, error: HTTPException) -> Response:
+        if error.status_code == 405 and request.method == "OPTIONS":
+            return Response(status_code=204, headers=error.headers)  # Allow
         return error_response(RequestError(error.status_code, str(error.detail), error.headers))
 
     @app.exception_handler(RequestValidationError)
@@ -149,7 +202,3 @@ def install_error_answers(app: FastAPI) -> None:
         first = mistakes[0]
         where = ".".join(str(part) for part in first["loc"])
         return error_response(RequestError(422, f"{where}: {first['msg']}", detail=mistakes))
-
-    @app.exception_handler(Exception)
-    async def unforeseen(request: Request, error: Exception) -> Response:
-        return error_response(RequestError(500, "Internal error."))

@@ -27,6 +27,8 @@ class Metrics:
         self.open = Gauge("vidette_http_requests_open", "Requests under way", registry=self._prometheus)
         self._gone = Counter("vidette_http_clients_gone", "Clients that left before their answer",
                              registry=self._prometheus)  # fmt: skip
+        self.unforeseen = Counter("vidette_http_unforeseen", "Requests that failed by a mistake of the server",
+                                  registry=self._prometheus)  # fmt: skip
 
     def watch(self, models: Registry, engine: Any) -> None:
         """Tell of these models, and of the cameras of this engine, at every look."""

@@ -1,11 +1,13 @@
 """Health, readiness and what the server is."""
 
 from pathlib import Path
+from typing import Any
 
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from vidette import __version__
+from vidette.serve.dialects.roboflow_keys import given_keys
 from vidette.serve.edge import json_response
 from vidette.serve.metrics import CONTENT_TYPE
 from vidette.serve.server import Server
@@ -29,10 +31,13 @@ async def healthz() -> Response:
 
 @router.get("/readiness", summary="Whether models are loaded and warm")
 async def readiness(request: Request) -> Response:
-    """503 until everything that is to be loaded is, and while the server drains."""
+    """503 until everything that is to be loaded was tried, and while the server drains. `failed` are models that could
+    not be loaded; the log says why."""
     server: Server = request.app.state.server
     ready = server.ready and not server.draining
-    return json_response({"status": "ready" if ready else "not ready"}, 200 if ready else 503)
+    body: dict[str, Any] = {"status": "ready" if ready else "not ready"}
+    failed = [id for id in server.failed if server.registry.held[id].lane is None]
+    return json_response(body | ({"failed": failed} if failed else {}), 200 if ready else 503)
 
 
 @router.get("/metrics", summary="Numbers for Prometheus")
@@ -47,3 +52,11 @@ async def info(request: Request) -> Response:
     """As clients of Roboflow's inference server expect it."""
     server: Server = request.app.state.server
     return json_response({"name": "Vidette", "version": __version__, "uuid": server.id})
+
+
+@router.get("/streams", summary="The cameras and what became of their frames")
+async def streams(request: Request) -> Response:
+    """Needs a key with the scope `stream`, where keys are configured."""
+    server: Server = request.app.state.server
+    server.admit(request, given_keys(request), "stream")
+    return json_response({"streams": server.streams()})

@@ -8,6 +8,8 @@ from collections.abc import Callable
 from vidette.serve.errors import RequestError
 from vidette.server_settings import RateConfig
 
+_CALLERS = 10_000
+
 
 class Rates:
     """Counts requests per caller in a sliding window. Raises RequestError 429 beyond it, with Retry-After."""
@@ -22,6 +24,8 @@ class Rates:
         if self._config is None:
             return
         now, window = self._clock(), float(self._config.window)
+        if len(self._times) >= _CALLERS:
+            self._forget(now - window)
         times = self._times.setdefault(caller, deque())
         while times and times[0] <= now - window:
             times.popleft()
@@ -30,3 +34,8 @@ class Rates:
             message = f"more than {self._config.requests} requests in {self._config.window}; try again in {wait} s"
             raise RequestError(429, message, {"Retry-After": str(max(1, wait))})
         times.append(now)
+
+    def _forget(self, before: float) -> None:
+        """Without keys every address is a caller: those that have not asked lately are let go."""
+        for caller in [caller for caller, times in self._times.items() if not times or times[-1] <= before]:
+            del self._times[caller]

@@ -1,52 +1,54 @@
-"""The models of a server: known by id, loaded on demand in a thread of their own, swapped and evicted."""
+"""The models of a server: known by id, loaded on demand, swapped for newer versions, unloaded when others need room."""
 
 import asyncio
 import difflib
 import logging
-import os
-import resource
-import threading
 import time
-from collections.abc import AsyncIterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager, suppress
-from pathlib import Path
+from collections.abc import AsyncIterator, Coroutine, Mapping, Sequence
+from contextlib import asynccontextmanager
+from typing import Any
 
-from vidette.engine import DRAIN_S
+from vidette.client.aliases import resolve
 from vidette.entry import Desk
 from vidette.errors import VidetteError
 from vidette.job import ModelRequest
 from vidette.lane import Lane
-from vidette.models import Described, Model, describe, load
+from vidette.models import Described, Model, describe
 from vidette.serve.errors import RequestError, busy
+from vidette.serve.loading import Loader, Version, version_of
+from vidette.serve.models_folder import ModelsFolder
 
 log = logging.getLogger("vidette.serve")
 
 _LOOK_S = 1.0
 """A file is asked so often whether it is a new version."""
-_NICE = 10
-"""Loading gives way to answering."""
+_AGAIN_S = 60.0
+"""A file that could not be loaded is tried again when it has changed, or after so long: memory may be free again."""
 
 
 class Held:
-    """A model that the server knows. `lane` is there when it is loaded; `streams` are cameras that watch with it."""
+    """One generation of a model. `lane` is there when it is loaded; `streams` are cameras that watch with it.
 
-    def __init__(self, request: ModelRequest, streams: Sequence[str] = ()) -> None:
+    Unloading, and a new version of the file, put another object into the registry. Requests keep the one that they have
+    begun with, and its lane is closed when the last of them is answered.
+    """
+
+    def __init__(self, request: ModelRequest, streams: Sequence[str] = (), *, pinned: bool = False) -> None:
         self.request = request
         self.streams = list(streams)
+        self.pinned = pinned
         self.lane: Lane | None = None
         self.desk: Desk | None = None
         self.described: Described | None = None
         self.error: str | None = None  # why the last loading failed
-        self.pinned = False
         self.bytes = 0
         self.used = time.monotonic()
         self.busy = 0  # requests that hold it
         self.load_s = 0.0
         self.loading: asyncio.Future[None] | None = None
         self.aliases: list[str] = []  # names that it was asked for by
-        self.version = 0.0  # mtime of the file that is loaded
-        self._looked = 0.0
+        self._version: Version | None = None  # of the file that was tried last
+        self._tried = 0.0
 
     @property
     def id(self) -> str:
@@ -59,25 +61,41 @@ class Held:
         assert self.lane is not None
         return self.lane.model
 
+    def successor(self) -> "Held":
+        """The next generation, not loaded yet."""
+        fresh = Held(self.request, self.streams, pinned=self.pinned)
+        fresh.aliases = self.aliases
+        return fresh
+
+    def tried(self, version: Version | None, error: str | None) -> None:
+        """Note that this version of the file was loaded, or why not."""
+        self._version, self._tried, self.error = version, time.monotonic(), error
+
+    @property
+    def hopeless(self) -> bool:
+        """Whether loading failed lately, and the file is still the same."""
+        lately = time.monotonic() - self._tried < _AGAIN_S
+        return self.error is not None and lately and version_of(self.request.path) == self._version
+
     def outdated(self) -> bool:
-        """Whether the file has become another one since it was loaded."""
+        """Whether the file has become another one since it was tried; looks once a second."""
         now = time.monotonic()
-        if self.lane is None or now - self._looked < _LOOK_S:
+        if now - self._tried < _LOOK_S:
             return False
-        self._looked = now
-        try:
-            return os.stat(self.request.path).st_mtime != self.version
-        except OSError:
-            return False  # being replaced, or gone: the loaded one goes on
+        self._tried = now
+        found = version_of(self.request.path)
+        return found is not None and found != self._version  # gone, or being replaced: the loaded one goes on
 
 
 class Registry:
-    """All methods run in the event loop; only `_open` and `_close` run in the loader's thread.
+    """All methods but `close` run in the event loop.
 
     requests   the models by id, in the order of the configuration
     lanes      lanes that an engine has open already, by model id: they are the cameras' and never unloaded
-    aliases    further names, name -> id
+    aliases    further names, name -> id; names of public models and the ids that clients send for them are known
     budget     bytes of loaded models beyond which idle ones are unloaded, the longest unused first; None: no bound
+    waiting    pictures that may wait for one model
+    folder     where more models come from
     """
 
     def __init__(
@@ -90,26 +108,32 @@ class Registry:
         pinned: Sequence[str] = (),
         budget: float | None = None,
         waiting: int = 64,
+        folder: ModelsFolder | None = None,
     ) -> None:
-        self.held = {request.id: Held(request, streams.get(request.id, ())) for request in requests}
+        self.held: dict[str, Held] = {}
         self._aliases = dict(aliases)
+        self._pinned = {self._aliases.get(name, name) for name in pinned}
         self._budget = budget
         self._waiting = waiting
-        self._loader = ThreadPoolExecutor(1, "vidette:loader", _give_way)
+        self._folder = folder
+        self._public: dict[str, str] = {}
+        self._loader = Loader()
         self._tasks: set[asyncio.Task[None]] = set()
-        for id in pinned:
-            self.held[id].pinned = True
+        for request in requests:
+            self._add(request, streams.get(request.id, ()))
         for id, lane in lanes.items():
             if id in self.held:
                 held = self.held[id]
                 held.lane, held.desk = lane, lane.open_desk(waiting)
-                held.version = _version(held.request.path)
+        self._look()
 
     def find(self, name: str) -> Held:
         """The model of that id or alias. Raises RequestError 404 naming the nearest."""
-        held = self.held.get(name) or self.held.get(self._aliases.get(name, ""))
+        held = self._known(name)
+        if held is None and self._look():
+            held = self._known(name)
         if held is None:
-            near = difflib.get_close_matches(name, [*self.held, *self._aliases], 1)
+            near = difflib.get_close_matches(name[:200], [*self.held, *self._aliases], 1)
             known = ", ".join(list(self.held)[:8]) or "none"
             hint = f"did you mean {near[0]!r}?" if near else f"models here: {known}"
             raise RequestError(404, f"there is no model {name[:200]!r}; {hint}")
@@ -123,16 +147,21 @@ class Registry:
             try:
                 held.described = describe(held.request.path)
             except VidetteError as error:
-                raise RequestError(500, f"model {held.id} cannot be read: {error}") from None
+                raise RequestError(500, f"model {held.id} cannot be read: {_told(error, held)}") from None
         return held.described
 
     def loaded(self) -> list[Held]:
         """The models that answer at once."""
         return [held for held in self.held.values() if held.lane is not None]
 
+    @property
+    def full(self) -> bool:
+        """Whether the loaded models take more than the budget."""
+        return self._budget is not None and sum(held.bytes for held in self.loaded()) > self._budget
+
     @asynccontextmanager
     async def use(self, name: str, patience: float) -> AsyncIterator[Held]:
-        """The loaded model of that name, kept from being unloaded meanwhile.
+        """The loaded model of that name, kept from being closed meanwhile.
 
         Loads it when need be; raises RequestError: 404 unknown, 503 when loading takes longer than `patience` seconds,
         500 when it cannot be loaded.
@@ -142,8 +171,8 @@ class Registry:
         try:
             if held.lane is None:
                 await self.load(held, patience)
-            elif held.outdated() and held.loading is None and not held.streams:
-                self._begin(held)
+            elif not held.streams and held.loading is None and held.outdated():
+                self._begin(held, held.successor())
             held.used = time.monotonic()
             yield held
         finally:
@@ -153,7 +182,9 @@ class Registry:
         """Load a model unless it is; loading goes on when the caller's patience ends. Raises RequestError."""
         if held.lane is not None:
             return
-        loading = held.loading or self._begin(held)
+        if held.loading is None and held.hopeless:
+            raise RequestError(500, f"model {held.id} cannot be loaded: {held.error}")
+        loading = held.loading or self._begin(held, held)
         try:
             await asyncio.wait_for(asyncio.shield(loading), patience)
         except TimeoutError:
@@ -162,94 +193,91 @@ class Registry:
             raise RequestError(500, f"model {held.id} cannot be loaded: {held.error}")
 
     async def unload(self, held: Held) -> None:
-        """Let a model go; requests that wait for it are answered first. Raises RequestError 409 when cameras use it."""
+        """Let a model go, when the requests that use it are answered. Raises RequestError 409 when cameras use it."""
         if held.streams:
             raise RequestError(409, f"model {held.id} is used by stream {held.streams[0]}: it stays")
-        if held.loading is not None:
-            await held.loading
+        while (loading := self.held[held.id].loading) is not None:
+            await asyncio.shield(loading)
+        held = self.held[held.id]
         if held.lane is not None:
-            lane, desk = held.lane, held.desk
-            held.lane = held.desk = None
-            held.bytes = 0
-            await self._retire(lane, desk)
+            self.held[held.id] = held.successor()
+            await asyncio.shield(self._task(self._retire(held)))
 
     def close(self) -> None:
-        """Stop all lanes that are not an engine's."""
-        for held in self.loaded():
-            if not held.streams and held.lane is not None:
-                _close(held.lane)
-        self._loader.shutdown(wait=False, cancel_futures=True)
+        """Stop all lanes that are not an engine's; blocks."""
+        self._loader.shutdown()
 
-    def _begin(self, held: Held) -> "asyncio.Future[None]":
-        loop = asyncio.get_running_loop()
-        held.loading = loop.create_future()
-        task = loop.create_task(self._load(held, held.loading))
+    def _add(self, request: ModelRequest, streams: Sequence[str] = ()) -> None:
+        self.held[request.id] = Held(request, streams, pinned=request.id in self._pinned)
+        self._public[resolve(request.id)] = request.id
+
+    def _known(self, name: str) -> Held | None:
+        id = name if name in self.held else self._aliases.get(name) or self._public.get(resolve(name))
+        return self.held.get(id or "")
+
+    def _look(self) -> bool:
+        """Take in what is new in the folder. True when there is something."""
+        found = self._folder.look() if self._folder is not None else None
+        new = [request for request in found or () if request.id not in self.held]
+        for request in new:
+            self._add(request)
+        return bool(new)
+
+    def _task(self, work: Coroutine[Any, Any, None]) -> "asyncio.Task[None]":
+        """Something that goes on when the request that began it is cancelled."""
+        task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
-        return held.loading
+        return task
 
-    async def _load(self, held: Held, done: "asyncio.Future[None]") -> None:
-        loop = asyncio.get_running_loop()
-        before = time.monotonic()
+    def _begin(self, current: Held, target: Held) -> "asyncio.Future[None]":
+        current.loading = asyncio.get_running_loop().create_future()
+        self._task(self._load(current, target, current.loading))
+        return current.loading
+
+    async def _load(self, current: Held, target: Held, done: "asyncio.Future[None]") -> None:
+        """Open `target`, which is `current` itself when nothing is loaded yet."""
+        version = version_of(current.request.path)
         try:
-            version = _version(held.request.path)
-            lane, size = await loop.run_in_executor(self._loader, _open, held.request)
-            old = held.lane, held.desk
-            held.lane, held.desk = lane, lane.open_desk(self._waiting)
-            held.error, held.version, held.bytes = None, version, size
-            held.load_s = time.monotonic() - before
-            if old[0] is not None:
-                await self._retire(*old)
-            await self._make_room(held)
-        except VidetteError as error:
-            held.error = str(error)
-            held.version = _version(held.request.path)  # do not try the same broken file again with every request
-            log.error("model %s: %s", held.id, error)
+            opened = await self._loader.open(current.request)
+            target.lane, target.desk = opened.lane, opened.lane.open_desk(self._waiting)
+            target.described, target.bytes, target.load_s = opened.described, opened.bytes, opened.seconds
+            target.tried(opened.version, None)
+            if target is current:
+                log.info("%s; loaded in %.1f s", opened.plan, opened.seconds)
+            else:
+                log.info("%s; a new version, loaded in %.1f s", opened.plan, opened.seconds)
+                self.held[current.id] = target
+                self._task(self._retire(current))
         except Exception as error:  # noqa: BLE001 - a third party's runtime raises what it likes; waiters must be told
-            held.error = f"{type(error).__name__}: {error}"
-            log.error("model %s: %s", held.id, held.error)
+            current.tried(version, _told(error, current))
+            goes_on = "; the loaded version goes on" if current.lane is not None else ""
+            log.error("model %s cannot be loaded: %s%s", current.id, current.error, goes_on)
         finally:
-            held.loading = None
+            current.loading = None
             done.set_result(None)
+        await self._make_room(target)
 
     async def _make_room(self, keep: Held) -> None:
-        if self._budget is None:
-            return
-        idle = [h for h in self.loaded() if not (h is keep or h.busy or h.pinned or h.streams)]
+        idle = [h for h in self.loaded() if not (h is keep or h.busy or h.pinned or h.streams or h.loading)]
         idle.sort(key=lambda held: held.used)
-        while idle and sum(held.bytes for held in self.loaded()) > self._budget:
+        while self.full and idle:
             held = idle.pop(0)
-            log.warning("model %s: unloaded to make room for %s", held.id, keep.id)
-            await self.unload(held)
+            if not held.busy and self.held[held.id] is held:
+                log.info("model %s: unloaded to make room for %s", held.id, keep.id)
+                await self.unload(held)
 
-    async def _retire(self, lane: Lane | None, desk: Desk | None) -> None:
-        assert lane is not None
-        while desk is not None and (desk.waiting or lane.active):
-            await asyncio.sleep(0.01)
-        await asyncio.get_running_loop().run_in_executor(self._loader, _close, lane)
-
-
-def _version(path: Path) -> float:
-    with suppress(OSError):
-        return os.stat(path).st_mtime
-    return 0.0
+    async def _retire(self, held: Held) -> None:
+        """Close a generation that is not in the registry any more when its last request has gone."""
+        while held.busy:
+            await asyncio.sleep(0.02)
+        lane = held.lane
+        if lane is not None:
+            await self._loader.close(lane)
 
 
-def _give_way() -> None:
-    with suppress(OSError):
-        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _NICE)
-
-
-def _open(request: ModelRequest) -> tuple[Lane, int]:
-    """Load and warm; also how many bytes the process grew by, at least the size of the file."""
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    mode = "adaptive" if request.plan == "auto" else request.plan
-    lane = Lane(load(request, mode, describe(request.path)))
-    lane.start()
-    grown = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) * 1024
-    return lane, max(grown, os.path.getsize(request.path))
-
-
-def _close(lane: Lane) -> None:
-    lane.stop()
-    lane.join(time.monotonic() + DRAIN_S)
+def _told(error: Exception, held: Held) -> str:
+    """One line without the folders of this machine."""
+    text = str(error) if isinstance(error, VidetteError) else f"{type(error).__name__}: {error}"
+    path = held.request.path
+    return " ".join(text.replace(str(path), path.name).split())

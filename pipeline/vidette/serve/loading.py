@@ -1,0 +1,91 @@
+"""Opening and closing models beside those that answer: in one thread, one after the other."""
+
+import asyncio
+import os
+import time
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from vidette.engine import DRAIN_S, plan_line
+from vidette.job import ModelRequest
+from vidette.lane import Lane
+from vidette.models import Described, describe, load
+
+Version = tuple[int, int, int]
+"""What tells one content of a file from another: time of change, size, inode."""
+
+
+def version_of(path: Path) -> Version | None:
+    """The version of a file; None when it is not there."""
+    with suppress(OSError):
+        found = os.stat(path)
+        return found.st_mtime_ns, found.st_size, found.st_ino
+    return None
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """A model that answers. `bytes` is what the process grew by, at least the size of the file; `plan` what really
+    runs, and why."""
+
+    lane: Lane
+    described: Described
+    version: Version | None
+    bytes: int
+    seconds: float
+    plan: str
+
+
+class Loader:
+    """Opens lanes and closes those that it has opened; loading is one at a time, so that it takes one core at most."""
+
+    def __init__(self) -> None:
+        self._pool = ThreadPoolExecutor(1, "vidette:loader")
+        self._open: set[Lane] = set()
+
+    async def open(self, request: ModelRequest) -> Opened:
+        """Load and warm a model. Raises VidetteError, and what a third party's runtime raises."""
+        opened = await asyncio.get_running_loop().run_in_executor(self._pool, _open, request)
+        self._open.add(opened.lane)
+        return opened
+
+    async def close(self, lane: Lane) -> None:
+        """End a lane that nobody uses any more."""
+        self._open.discard(lane)
+        await asyncio.get_running_loop().run_in_executor(self._pool, _close, [lane])
+
+    def shutdown(self) -> None:
+        """End all lanes that are open; blocks."""
+        self._pool.shutdown(wait=False, cancel_futures=True)
+        _close(self._open)
+        self._open.clear()
+
+
+def _open(request: ModelRequest) -> Opened:
+    begin, version, before = time.monotonic(), version_of(request.path), _resident()
+    described = describe(request.path)
+    mode = "adaptive" if request.plan == "auto" else request.plan
+    lane = Lane(load(request, mode, described))
+    lane.start()
+    size = max(_resident() - before, os.path.getsize(request.path))
+    reason = "as asked" if request.plan != "auto" else "auto: for clients"
+    return Opened(lane, described, version, size, time.monotonic() - begin, plan_line(lane, reason))
+
+
+def _close(lanes: Iterable[Lane]) -> None:
+    lanes = list(lanes)
+    for lane in lanes:
+        lane.stop()
+    deadline = time.monotonic() + DRAIN_S
+    for lane in lanes:
+        lane.join(deadline)
+
+
+def _resident() -> int:
+    """Bytes of memory that the process holds; 0 where /proc does not say."""
+    with suppress(OSError, ValueError, IndexError):
+        return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGESIZE")
+    return 0
