@@ -3,8 +3,7 @@
 https://github.com/roboflow/rf-detr (src/rfdetr/export, models/postprocess.py): the picture is stretched, ImageNet's
 mean and deviation; each logit has a sigmoid, the best pairs of query and class are the objects; masks are scaled to the
 picture and positive inside, they are not cut at the boxes. The published weights number classes as COCO does (1..90 of
-91 logits); models of one's own count from dataclasses import replace
-from 0 and have one logit more than classes, which names nothing. Newer exports
+91 logits); models of one's own count from 0 and have one logit more than classes, which names nothing. Newer exports
 tell names and numbers in the metadata (`rfdetr_inference`).
 """
 
