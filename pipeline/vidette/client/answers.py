@@ -128,7 +128,9 @@ def _pixels(data: bytes) -> "npt.NDArray[np.uint8]":
     import cv2
     import numpy as np
 
-    pixels: npt.NDArray[np.uint8] | None = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
+    pixels: npt.NDArray[np.uint8] | None = None
+    if data:  # OpenCV raises an error of its own for nothing
+        pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
     if pixels is None:
         raise EncodingError("the server's picture cannot be decoded")
     return pixels

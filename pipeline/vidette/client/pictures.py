@@ -135,12 +135,13 @@ def _scale(size: Size, largest: Size) -> float | None:
 
 
 def _shrunk(picture: Any, scale: float) -> Any:
-    width, height = (max(round(side * scale), 1) for side in _size(picture))
+    """By the scale itself, not to whole pixels of it: coordinates of the answer are divided by it."""
+    width, height = _size(picture)
     if not hasattr(picture, "shape"):
-        return _pil(picture).resize((width, height))
+        return _pil(picture).resize((max(round(width * scale), 1), max(round(height * scale), 1)))
     import cv2
 
-    return cv2.resize(picture, (width, height))
+    return cv2.resize(picture, None, fx=max(scale, 1 / width), fy=max(scale, 1 / height))
 
 
 def _compress(picture: Any) -> bytes:
