@@ -10,6 +10,7 @@ import pytest
 
 from tests.client.recording import Recorder
 from tests.clients import python_of
+from tests.media import write_clip
 
 
 @pytest.fixture
@@ -21,7 +22,7 @@ def recorder() -> Iterator[Recorder]:
 
 @pytest.fixture(scope="session")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """`pictures/a.jpg` and `pictures/b.png`, 96x64, of soft colours so that JPEG changes little."""
+    """`pictures/a.jpg` and `pictures/b.png`, 96x64, of colours that JPEG hardly changes; `clip.mp4`, 160x120."""
     folder = tmp_path_factory.mktemp("client")
     (folder / "pictures").mkdir()
     across, down = np.meshgrid(np.linspace(0, 255, 96), np.linspace(0, 255, 64))
@@ -29,6 +30,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     cv2.imwrite(str(folder / "pictures" / "a.jpg"), pixels)
     cv2.imwrite(str(folder / "pictures" / "b.png"), pixels)
     (folder / "pictures" / "notes.txt").write_text("not a picture")
+    write_clip(folder / "clip.mp4", 5)
     return folder
 
 

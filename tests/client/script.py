@@ -1,7 +1,7 @@
 """The same steps for two clients of the same surface: this package's, and `inference_sdk` in an environment of its own.
 
-Run as a program by an interpreter that has `inference_sdk`: `script.py SERVER FOLDER GROUP...` prints the outcome of
-each step as a line of JSON. Steps of a group that is named like a recording do what its `call` says.
+Run as a program by an interpreter that has `inference_sdk`: `script.py SERVER RECORDER FOLDER GROUP...` prints the
+outcome of each step as a line of JSON. Steps of a group that is named like a recording do what its `call` says.
 """
 
 import asyncio
@@ -27,26 +27,26 @@ SPECIFICATION = {
 
 
 class Kit:
-    """A client package, a server, and pictures of every form."""
+    """A client package, a server, and pictures of every form, by URL from `host`, which is told of every step."""
 
-    def __init__(self, package: Any, url: str, folder: Path, key: str | None = "KEY") -> None:
+    def __init__(self, package: Any, url: str, host: str, folder: Path) -> None:
         self.package = package
         self.url = url
-        self.key = key
+        self.host = host
         self.folder = folder
         self.jpg, self.png = str(folder / "pictures" / "a.jpg"), str(folder / "pictures" / "b.png")
         self.pil = Image.open(self.jpg).convert("RGB")
         self.array = np.ascontiguousarray(np.asarray(self.pil)[:, :, ::-1])
         self.text = base64.b64encode(Path(self.jpg).read_bytes()).decode()
-        self.link = f"{url}/pic.jpg"
-        self.clip = f"{url}/clip.mp4"
+        self.link = f"{host}/pic.jpg"
+        self.clip = f"{host}/clip.mp4"
         self.wide = np.ascontiguousarray(np.tile(self.array, (16, 16, 1)))  # 1536x1024
 
     def config(self, **fields: Any) -> Any:
         return self.package.InferenceConfiguration(**fields)
 
     def v1(self, url: str | None = None, key: str | None = "KEY", **fields: Any) -> Any:
-        client = self.package.InferenceHTTPClient(url or self.url, self.key if key == "KEY" else key)
+        client = self.package.InferenceHTTPClient(url or self.url, key)
         return client.configure(self.config(**fields))
 
     def v0(self, url: str | None = None, key: str | None = "KEY", **fields: Any) -> Any:
@@ -234,6 +234,37 @@ def _default(kit: Kit) -> Any:
     return [loaded, client.selected_model]
 
 
+def _live(of: Callable[..., Any]) -> dict[str, Step]:
+    """For a real server with the model tiny/1."""
+    return {
+        "path": lambda kit: of(kit).infer(kit.jpg, "tiny/1"),
+        "png": lambda kit: of(kit).infer(kit.png, "tiny/1"),
+        "array": lambda kit: of(kit).infer(kit.array, "tiny/1"),
+        "image": lambda kit: of(kit).infer(kit.pil, "tiny/1"),
+        "url": lambda kit: of(kit).infer(kit.link, "tiny/1"),
+        "text": lambda kit: of(kit).infer(kit.text, "tiny/1"),
+        "list": lambda kit: of(kit, max_batch_size=2, max_concurrent_requests=2).infer(
+            [kit.jpg, kit.png, kit.array], "tiny/1"
+        ),
+        "awaited": lambda kit: of(kit).infer_async(kit.jpg, "tiny/1"),
+        "awaited list": lambda kit: of(kit, max_batch_size=2).infer_async([kit.jpg, kit.png, kit.array], "tiny/1"),
+        "thresholds": lambda kit: of(kit, confidence_threshold=0.7, max_detections=2).infer(kit.png, "tiny/1"),
+        "made smaller": lambda kit: of(kit, client_downsizing_disabled=False).infer(kit.wide, "tiny/1"),
+        "selected": lambda kit: of(kit).select_model("tiny/1").infer(kit.png),
+        "unknown model": lambda kit: of(kit).infer(kit.jpg, "none/9"),
+        "no picture": lambda kit: of(kit).infer("AAAA", "tiny/1"),
+        "out of range": lambda kit: of(kit, mask_decode_mode="x", confidence_threshold=-1).infer(kit.jpg, "tiny/1"),
+        "folder": lambda kit: sorted(
+            [Path(name).name, told(pixels), result]
+            for name, pixels, result in of(kit).infer_on_stream(str(kit.folder / "pictures"), "tiny/1")
+        ),
+        "video": lambda kit: [
+            [number, told(pixels), len(result["predictions"])]
+            for number, pixels, result in of(kit).infer_on_stream(str(kit.folder / "clip.mp4"), "tiny/1")
+        ],
+    }
+
+
 GROUPS: dict[str, dict[str, Step]] = {
     "sdk_v0_inputs": {
         **_inputs(Kit.v0, "select_api_v0()."),
@@ -366,6 +397,34 @@ GROUPS: dict[str, dict[str, Step]] = {
             [kit.jpg, kit.array, [kit.pil, kit.png], kit.text], "det/1"
         ),
     },
+    "live v0": {
+        **_live(Kit.v0),
+        **{
+            f"drawn as {form}": lambda kit, f=form: kit.v0(
+                format="image", output_visualisation_format=kit.package.VisualisationResponseFormat(f)
+            ).infer(kit.png, "tiny/1")
+            for form in ("base64", "numpy", "pillow")
+        },
+    },
+    "live v1": {
+        **_live(Kit.v1),
+        **{
+            f"drawn as {form}": lambda kit, f=form: kit.v1(
+                visualize_predictions=True, output_visualisation_format=kit.package.VisualisationResponseFormat(f)
+            ).infer(kit.png, "tiny/1")
+            for form in ("base64", "numpy", "pillow")
+        },
+        "class filter": lambda kit: kit.v1(class_filter=["red"]).infer(kit.png, "tiny/1"),
+        "loaded models": lambda kit: kit.v1().list_loaded_models().models,
+        "load": lambda kit: kit.v1().load_model("tiny/1").models,
+        "load what is not there": lambda kit: kit.v1().load_model("none/9"),
+        "describe": lambda kit: kit.v1().get_model_description("tiny/1"),
+        "unload": lambda kit: kit.v1().unload_model("tiny/1").models,
+        "asked again": lambda kit: kit.v1().infer(kit.png, "tiny/1"),
+        "unload all": lambda kit: kit.v1().unload_all_models().models,
+        "a removed feature": lambda kit: kit.v1().detect_gazes(kit.jpg),
+        "a route of later": lambda kit: kit.v1().get_clip_text_embeddings("a"),
+    },
 }  # fmt: skip
 
 
@@ -389,7 +448,7 @@ def outcomes(kit: Kit, groups: list[str]) -> Iterator[tuple[str, Any]]:
     for group in groups:
         for name, step in GROUPS[group].items():
             marker = urllib.parse.urlencode({"name": f"{group}: {name}"})
-            urllib.request.urlopen(f"{kit.url}/step?{marker}").close()
+            urllib.request.urlopen(f"{kit.host}/step?{marker}").close()
             try:
                 value = step(kit)
                 if asyncio.iscoroutine(value):
@@ -406,5 +465,5 @@ if __name__ == "__main__":
     import inference_sdk
 
     warnings.simplefilter("ignore")
-    for name, outcome in outcomes(Kit(inference_sdk, sys.argv[1], Path(sys.argv[2])), sys.argv[3:]):
+    for name, outcome in outcomes(Kit(inference_sdk, *sys.argv[1:3], Path(sys.argv[3])), sys.argv[4:]):
         print(json.dumps([name, outcome]), flush=True)

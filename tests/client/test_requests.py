@@ -51,12 +51,20 @@ def in_order(requests: list[dict[str, Any]]) -> list[dict[str, Any]]:
 def test_requests_are_the_recorded_ones(group: str, recorder: Recorder, folder: Path) -> None:
     wanted = {call["call"]: call for call in json.loads((CAPTURES / f"{group}.json").read_text())}
     assert set(wanted) == set(script.GROUPS[group])
-    for name, outcome in script.outcomes(script.Kit(vidette.client, recorder.url, folder), [group]):
+    for name, outcome in script.outcomes(script.Kit(vidette.client, recorder.url, recorder.url, folder), [group]):
         call = wanted[name.removeprefix(f"{group}: ")]
         sent = [request.told() for request in recorder.steps[name]]
         assert in_order(sent) == in_order([recorded(request) for request in call["requests"]]), name
         failed = outcome["error"] if isinstance(outcome, dict) and "error" in outcome else "ok"
         assert failed == call["client_outcome"].partition(":")[0], name
+
+
+def sdk_outcomes(python: str, url: str, host: str, folder: Path, groups: list[str]) -> dict[str, Any]:
+    """What `inference_sdk` makes of the same steps."""
+    arguments = [python, str(Path(script.__file__)), url, host, str(folder), *groups]
+    done = subprocess.run(arguments, capture_output=True, text=True, timeout=100)
+    assert done.returncode == 0, done.stderr
+    return dict(json.loads(line) for line in done.stdout.splitlines())
 
 
 DIFFERENT = {
@@ -69,13 +77,10 @@ DIFFERENT = {
 
 
 def test_requests_and_answers_are_those_of_inference_sdk(recorder: Recorder, folder: Path, sdk_python: str) -> None:
-    groups = list(script.GROUPS)
-    arguments = [sdk_python, str(Path(script.__file__)), recorder.url, str(folder), *groups]
-    done = subprocess.run(arguments, capture_output=True, text=True, timeout=100)
-    assert done.returncode == 0, done.stderr
-    theirs = dict(json.loads(line) for line in done.stdout.splitlines())
+    groups = [*RECORDED, "further"]
+    theirs = sdk_outcomes(sdk_python, recorder.url, recorder.url, folder, groups)
     their_requests, recorder.steps = recorder.steps, {}
-    ours = dict(script.outcomes(script.Kit(vidette.client, recorder.url, folder), groups))
+    ours = dict(script.outcomes(script.Kit(vidette.client, recorder.url, recorder.url, folder), groups))
     assert list(ours) == list(theirs)
     for name, outcome in ours.items():
         assert (outcome, theirs[name]) == DIFFERENT.get(name, (outcome, json.loads(json.dumps(outcome)))), name
