@@ -62,10 +62,12 @@ def serve(detector: Path) -> Iterator[Serve]:
     """Start a server: `serve(models={"id": path}, **fields of the section server)`."""
     running: list[Running] = []
 
-    def start(models: dict[str, Path] | None = None, job: Job | None = None, **config: Any) -> Running:
+    def start(
+        models: dict[str, Path] | None = None, job: Job | None = None, ready: bool = True, **config: Any
+    ) -> Running:
         requests = [ModelRequest(id, path, runtime="onnx") for id, path in (models or {"tiny/1": detector}).items()]
         server = Server(ServerConfig.model_validate(config), requests, job or Job([], []))
-        running.append(Running(server))
+        running.append(Running(server, ready=ready))
         return running[-1]
 
     yield start

@@ -3,12 +3,12 @@
 import base64
 import socket
 import threading
-import time
 from typing import Any
 
 import httpx
 
 from tests.serve.conftest import Serve, encoded
+from tests.serve.waiting import wait_for
 
 
 def test_paths_with_two_slashes_are_what_they_mean(serve: Serve) -> None:
@@ -73,10 +73,3 @@ def test_a_client_that_has_gone_leaves_the_queue(serve: Serve) -> None:
         connection.close()
     wait_for(lambda: held.busy == 0 and lane.active == 0)
     assert lane.batches - before == callers
-
-
-def wait_for(condition: Any, seconds: float = 20.0) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.005)

@@ -43,7 +43,7 @@ class Edge:
         given = headers.get(b"x-request-id", b"")
         request_id = given if _SAFE_ID.fullmatch(given) else uuid4().hex.encode()
         method, path = scope["method"], scope["path"]
-        scope = dict(scope)
+        scope = {**scope, "state": {"request_id": request_id.decode()}}
         # `//infer/...` comes from clients whose URL ends with a slash; a redirect would lose the body
         if "//" in path:
             scope["path"] = path = "/" + "/".join(part for part in path.split("/") if part)
@@ -74,14 +74,9 @@ class Edge:
         except asyncio.CancelledError:
             if not connection.gone:
                 raise
-        except Exception as error:  # noqa: BLE001 - whatever a handler, or what it calls, did not foresee
+        except Exception as error:  # noqa: BLE001 - whatever a handler did not foresee; it is answered already
             metrics.unforeseen.inc()
             log.error("request %s: %s %s: %s", request_id.decode(), method, _route(scope), _in_one_line(error))
-            if not status:
-                # CORS is further in: a page would not be allowed to read why
-                allowed = {"Access-Control-Allow-Origin": "*"} if "*" in server.config.cors else {}
-                failure = RequestError(500, f"Internal error. The log has it as {request_id.decode()}", allowed)
-                await error_response(failure)(scope, receive, told)
         finally:
             connection.close()
             server.under_way -= 1
@@ -202,3 +197,10 @@ def install_error_answers(app: FastAPI) -> None:
         first = mistakes[0]
         where = ".".join(str(part) for part in first["loc"])
         return error_response(RequestError(422, f"{where}: {first['msg']}", detail=mistakes))
+
+    @app.exception_handler(Exception)
+    async def unforeseen(request: Request, error: Exception) -> Response:
+        # The routes' CORS is further in: without the header a page would not be allowed to read why.
+        allowed = {"Access-Control-Allow-Origin": "*"} if "*" in app.state.server.config.cors else {}
+        message = f"Internal error. The server's log has it as request {request.state.request_id}"
+        return error_response(RequestError(500, message, allowed))

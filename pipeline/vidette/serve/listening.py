@@ -11,12 +11,13 @@ import signal
 import socket
 import ssl
 import time
+from collections import deque
 from collections.abc import Iterator
 from logging.handlers import WatchedFileHandler
 from typing import Any
 
 import uvicorn
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from vidette.errors import ConfigError, VidetteError
 from vidette.serve.app import create_app
@@ -27,6 +28,9 @@ log = logging.getLogger("vidette.serve")
 
 _FILES = 256
 """File descriptors beside those of connections: models, cameras, sinks."""
+_NO_HTTP = (
+    b"HTTP/1.1 400 Bad Request\r\ncontent-type: application/json\r\nconnection: close\r\ncontent-length: %d\r\n\r\n"
+)
 _BACKLOG = 2048
 """Connections that may wait to be accepted; the system's own bound is often lower."""
 
@@ -37,29 +41,47 @@ class Connection(HttpToolsProtocol):
     Uvicorn bounds only the time between two requests of a connection. Here a sweep once in a while looks at all.
     """
 
-    since = 0.0  # when the wait for a request began: for its first byte, then for the end of its headers
-    buffered = 0  # bytes of answers that the client has not taken, at the last look
-    moved = 0.0  # when that number changed
-
-    def connection_made(self, transport: Any) -> None:
-        """See asyncio."""
-        super().connection_made(transport)
-        self.since = self.loop.time()
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.asked: deque[RequestResponseCycle] = deque()  # requests that are not answered yet
+        self.since = self.loop.time()  # when the wait began: for a request's first byte, then for its whole headers
+        self.buffered = 0  # bytes of answers that the client has not taken, at the last look
+        self.moved = 0.0  # when that number changed
 
     def on_message_begin(self) -> None:
         """See httptools."""
         super().on_message_begin()
         self.since = self.loop.time()
 
+    def on_headers_complete(self) -> None:
+        """See httptools."""
+        super().on_headers_complete()
+        self.asked.append(self.cycle)
+
     def on_response_complete(self) -> None:
         """See uvicorn."""
-        super().on_response_complete()
+        self.asked.popleft()
         self.since = self.loop.time()
+        super().on_response_complete()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """See asyncio. Uvicorn tells only the last request of a pipeline, and the others write into a closed socket."""
+        super().connection_lost(exc)
+        self.pipeline.clear()
+        for cycle in self.asked:
+            cycle.disconnected = True
+            cycle.message_event.set()
+
+    def send_400_response(self, msg: str) -> None:
+        """See uvicorn; JSON, as all our answers."""
+        body = b'{"message":"this is not HTTP"}'
+        self.transport.write(_NO_HTTP % len(body) + body)
+        self.transport.close()
 
     @property
     def idle(self) -> bool:
         """Whether no request is being answered."""
-        return self.cycle is None or self.cycle.response_complete
+        return not self.asked
 
     def sweep(self, now: float, slow: float) -> None:
         """Cut a client that has sent no whole headers, or taken nothing of its answer, for `slow` seconds.

@@ -66,11 +66,11 @@ class Loader:
 
 def _open(request: ModelRequest) -> Opened:
     begin, version, before = time.monotonic(), version_of(request.path), _resident()
-    described = describe(request.path)
+    described = describe(request.source)
     mode = "adaptive" if request.plan == "auto" else request.plan
     lane = Lane(load(request, mode, described))
     lane.start()
-    size = max(_resident() - before, os.path.getsize(request.path))
+    size = max(_resident() - before, version[1] if version is not None else 0)
     reason = "as asked" if request.plan != "auto" else "auto: for clients"
     return Opened(lane, described, version, size, time.monotonic() - begin, plan_line(lane, reason))
 

@@ -143,6 +143,8 @@ class Registry:
 
     def describe(self, held: Held) -> Described:
         """What the model's file is, without loading it. Raises RequestError 500 when it cannot be read."""
+        if held.described is None and held.request.endpoint is not None:
+            raise busy(f"model {held.id}: its server has not been asked yet")  # that takes time, and is done by loading
         if held.described is None:
             try:
                 held.described = describe(held.request.path)
