@@ -8,18 +8,20 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError
 
 from vidette import catalogue
 from vidette.errors import ConfigError
 from vidette.job import Job, ModelRequest, SinkRequest, StreamRequest
 from vidette.pixels.tiles import Tiles
 from vidette.predictions.masks import Outline
+from vidette.remote.endpoint import Endpoint, is_url
 from vidette.runtimes import names as runtime_names
 from vidette.server_settings import ServerConfig
 from vidette.sink import sink_type
 from vidette.sources import default_mode, expand, unique_ids
 from vidette.units import Duration
+from vidette.urls import redact
 
 INPUT = re.compile(r"(\d+)x(\d+)")
 _SMALLEST_TILE = 32
@@ -57,9 +59,15 @@ class _Closed(BaseModel):
 
 
 class ModelConfig(_Closed):
-    """A model file and how to run it."""
+    """A model file and how to run it, or a server that answers for a model."""
 
-    path: str = Field(description="an ONNX file, or a name of the catalogue that is installed (`vidette models`)")
+    path: str = Field(
+        description="an ONNX file, a name of the catalogue that is installed (`vidette models`), or the URL of a model "
+        "of a Vidette, Roboflow or Ultralytics HUB server, such as https://host:9001/coco/3"
+    )
+    api_key: SecretStr | None = Field(
+        None, description="the key of the server, for a model behind a URL; ${NAME} takes it from the environment"
+    )
     device: Annotated[str, BeforeValidator(_device)] = Field("auto", description="auto, cpu, cuda or cuda:N")
     runtime: Annotated[str, BeforeValidator(_runtime)] = Field(
         "auto", description="auto takes OpenVINO where it is installed and the CPU gains by it, else ONNX Runtime"
@@ -112,14 +120,20 @@ class ModelConfig(_Closed):
     )
     tile_overlap: float = Field(0.2, ge=0, le=0.8, description="the part of a tile that its neighbour shows too")
     tile_whole: bool = Field(True, description="look at the whole picture besides, for objects larger than a tile")
-    options: dict[str, Any] = Field(default_factory=dict, description="passed to the runtime as they are")
+    options: dict[str, Any] = Field(
+        default_factory=dict,
+        description="passed to the runtime as they are; a model behind a URL "
+        "has dialect (auto, roboflow-v1, roboflow-v0, hub), concurrency (4), quality of the JPEG (90), timeout (10s)",
+    )
 
     def request(self, id: str, base: Path) -> ModelRequest:
-        """As a plain value; paths are relative to `base`. Raises ConfigError when the model is not there."""
+        """As a plain value; paths are relative to `base`. Raises ConfigError when the file is not there."""
         size = INPUT.fullmatch(self.input)
+        where = self.where(base)
         return ModelRequest(
             id=id,
-            path=catalogue.locate(at_base(self.path, base)),
+            path=where if isinstance(where, Path) else Path(where.stem),
+            endpoint=None if isinstance(where, Path) else where,
             device=self.device,
             runtime=self.runtime,
             precision=self.precision,
@@ -140,6 +154,14 @@ class ModelConfig(_Closed):
             tiles=self._cut(),
             options=self.options,
         )
+
+    def where(self, base: Path) -> Path | Endpoint:
+        """The file, or the server. Raises ConfigError."""
+        if is_url(self.path):
+            return Endpoint.parse(self.path, self.api_key, self.options)
+        if self.api_key is not None:
+            raise ConfigError(f"{redact(self.path)}: api_key is for models behind a URL; this one is a file")
+        return catalogue.locate(at_base(self.path, base))
 
     def _cut(self) -> Tiles | None:
         if self.tiles is None:
@@ -209,7 +231,7 @@ def one_model_job(
     """
     if not sources:
         raise ConfigError("no source: name a video, a folder of pictures, a camera or a URL")
-    model_id = catalogue.locate(model.path).stem
+    model_id = model.where(Path()).stem
     options = {"model": model_id, "mode": mode, "fps_limit": fps_limit}
     streams = {id: parse(StreamConfig, {"url": url, **options}, called) for id, url in sources}
     return Site(models={model_id: model}, streams=streams, server=None).job(Path(), sinks)

@@ -8,6 +8,7 @@ from typing import Any, Literal
 from vidette.pixels.slot import Scaling
 from vidette.pixels.tiles import Tiles
 from vidette.predictions.masks import Outline
+from vidette.remote.endpoint import Endpoint
 from vidette.sink import Sink
 from vidette.sources.base import Mode
 
@@ -16,6 +17,7 @@ from vidette.sources.base import Mode
 class ModelRequest:
     """A model and how to run it; None leaves a value to the model's family or to the plan.
 
+    endpoint    where a server answers for the model; `path` is only its name then
     input       (width, height), or None for the stream's own shape where the model takes any
     max_delay   seconds that a batch may wait for company while the device is free
     """
@@ -41,6 +43,12 @@ class ModelRequest:
     top_k: int | None = None
     tiles: Tiles | None = None
     options: dict[str, Any] = field(default_factory=dict)
+    endpoint: Endpoint | None = None
+
+    @property
+    def source(self) -> Path | Endpoint:
+        """What `models.describe` looks at."""
+        return self.endpoint or self.path
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,11 +17,11 @@ from vidette.entry import Desk, Entry, Item
 from vidette.errors import DecodeError, VidetteError
 from vidette.exit import Exit, Failure
 from vidette.models import Model
-from vidette.pixels.slot import Buffer, SlotWriter
+from vidette.pixels.slot import Buffer
 from vidette.predictions.detections import Detections
 from vidette.result import Result, StageTimes
 from vidette.ring import Policy
-from vidette.runtimes.base import Outputs
+from vidette.runtimes.base import Outputs, Writer
 
 log = logging.getLogger("vidette.lane")
 
@@ -101,7 +101,7 @@ class Lane:
 
     def start(self) -> None:
         """Compile what the first picture needs, then start the callers."""
-        SlotWriter(self.model.preprocess, self.model.request.scaling).warm()
+        self.model.writer().warm()
         self.model.warm()
         for thread in self._threads:
             thread.start()
@@ -128,7 +128,7 @@ class Lane:
         return ended
 
     def _call(self) -> None:
-        writer = SlotWriter(self.model.preprocess, self.model.request.scaling)
+        writer = self.model.writer()
         buffers: dict[tuple[int, int], Buffer] = {}  # the longest unused first
         while True:
             items = self._first()
@@ -199,7 +199,7 @@ class Lane:
             elif not tile.cancelled:
                 tiles.append(tile)
 
-    def _form_and_run(self, items: list[Item], buffer: Buffer, writer: SlotWriter) -> None:
+    def _form_and_run(self, items: list[Item], buffer: Buffer, writer: Writer) -> None:
         batch: list[Item] = []
         while True:
             for item in items:
@@ -239,7 +239,7 @@ class Lane:
         self.device.wait(timeout)
         self.forming_waits -= 1
 
-    def _write(self, item: Item, buffer: Buffer, index: int, writer: SlotWriter) -> bool:
+    def _write(self, item: Item, buffer: Buffer, index: int, writer: Writer) -> bool:
         begin = time.monotonic()
         try:
             writer.write(item.frame.picture, item.letterbox, buffer, index)
@@ -284,7 +284,7 @@ class Lane:
 
     def _retry_alone(self, batch: list[Item], buffer: Buffer) -> None:
         """One picture must not cost its neighbours: run them one by one."""
-        writer = SlotWriter(self.model.preprocess, self.model.request.scaling)
+        writer = self.model.writer()
         for item in batch:
             if self._write(item, buffer, 0, writer):
                 with self.lock:

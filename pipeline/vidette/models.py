@@ -14,29 +14,38 @@ from vidette.budget import cores
 from vidette.errors import ConfigError, DecodeError, ModelError
 from vidette.families import recognise
 from vidette.families.base import Recognised, Thresholds
+from vidette.families.remote import Answers, remote
 from vidette.job import ModelRequest
 from vidette.onnxfile import read_signature
 from vidette.pixels.letterbox import Letterbox, Region, fit, own_shape
 from vidette.pixels.preprocess import Preprocess
+from vidette.pixels.slot import SlotWriter
 from vidette.pixels.tiles import regions
 from vidette.rebatching import rebatched
+from vidette.remote.dialects import Asked
+from vidette.remote.endpoint import Endpoint
+from vidette.remote.probing import Found, probe
 from vidette.runtimes import choose
-from vidette.runtimes.base import ModelFile, Outputs, PlanMode, Runtime, Session, Wish
+from vidette.runtimes.base import ModelFile, Outputs, PlanMode, Runtime, Session, Wish, Writer, Writes
 from vidette.runtimes.cpu import OnnxCpu
 from vidette.signature import Signature
 
 
 @dataclass(frozen=True, slots=True)
 class Described:
-    """What a model file is, before anything runs it."""
+    """What a model file is, before anything runs it; `found` instead of a signature where a server has the model."""
 
     path: Path
     signature: Signature
     recognised: Recognised
+    found: Found | None = None
 
 
-def describe(path: Path) -> Described:
-    """Read a model file and recognise its family. Raises ModelError with what would help."""
+def describe(path: Path | Endpoint) -> Described:
+    """Read a model file and recognise its family, or ask the server. Raises ModelError with what would help."""
+    if isinstance(path, Endpoint):
+        found = probe(path)
+        return Described(Path(path.stem), Signature((), ()), remote(found), found)
     signature = read_signature(path)
     try:
         return Described(path, signature, recognise(signature))
@@ -70,6 +79,12 @@ class Model:
         self._boxes: dict[tuple[int, int, Region, int | None], Letterbox] = {}
         self._facts: dict[tuple[int, int], dict[str, Any]] = {}
         self._lock = threading.Lock()
+
+    def writer(self) -> Writer:
+        """What fills the session's slots; one for each caller."""
+        if isinstance(self.session, Writes):
+            return self.session.writer(self.request.scaling)
+        return SlotWriter(self.preprocess, self.request.scaling)
 
     def letterbox(self, width: int, height: int) -> Letterbox:
         """Where a whole picture of this size lies in the model's input; one object per size, so identity can be
@@ -145,6 +160,8 @@ def input_size(preprocess: Preprocess, wanted: tuple[int, int] | None, width: in
     a square where pictures are cropped."""
     cropped = preprocess.resize == "crop"
     own = (preprocess.size,) * 2 if cropped else own_shape(width, height, preprocess.size, preprocess.stride)
+    if preprocess.resize in ("within", "around"):
+        return wanted or (preprocess.width or own[0], preprocess.height or own[1])
     want = wanted or own
     return preprocess.width or want[0], preprocess.height or want[1]
 
@@ -158,7 +175,7 @@ def mistakes(request: ModelRequest) -> list[tuple[str, str]]:
     found = []
     described: Described | None = None
     try:
-        described = describe(request.path)
+        described = describe(request.source)
         _check_input(request, described.recognised.preprocess)
         resolve_limits(request, described.recognised)
     except ConfigError as error:
@@ -168,26 +185,28 @@ def mistakes(request: ModelRequest) -> list[tuple[str, str]]:
     if described is not None and (problem := _tiles_problem(request, described.recognised)):
         found.append(("tiles", problem))
     try:
-        runtime = choose(request.runtime, request.device)
+        runtime = _runtime(request)
         if described is not None:
             runtime.plan(_file(request, described), _wish(request, "throughput"))
     except ModelError as error:
         field, _, message = str(error).partition(": ")
-        known = field in ("device", "runtime", "precision", "max_batch", "options")
+        known = field in ("device", "runtime", "precision", "max_batch", "agnostic", "options")
         found.append((field, message) if known else ("runtime", str(error)))
     return found
 
 
 def load(request: ModelRequest, mode: PlanMode, described: Described | None = None) -> Model:
     """Open a model as asked. Raises ModelError, and ConfigError for classes it does not know."""
-    described = described or describe(request.path)
+    described = described or describe(request.source)
     recognised = described.recognised
     _check_input(request, recognised.preprocess)
     if problem := _tiles_problem(request, recognised):
         raise ConfigError(f"tiles: {problem}")
     limits = resolve_limits(request, recognised)
+    if isinstance(recognised.decoder, Answers):
+        recognised = replace(recognised, decoder=recognised.decoder.only(request.classes))
     reasons: list[str] = []
-    runtime = choose(request.runtime, request.device, reasons.append)
+    runtime = _runtime(request, reasons)
     try:
         file, session, batch = _open(request, described, runtime, mode)
     except ModelError as error:
@@ -216,8 +235,26 @@ def _open(
 
 
 def _file(request: ModelRequest, described: Described) -> ModelFile:
-    recognised = described.recognised
-    return ModelFile(request.id, request.path, described.signature, recognised.preprocess, recognised.dynamic)
+    recognised, found = described.recognised, described.found
+    if found is None:
+        return ModelFile(request.id, request.path, described.signature, recognised.preprocess, recognised.dynamic)
+    limits = resolve_limits(request, recognised)
+    asked = Asked(
+        limits.confidence, limits.iou, limits.agnostic, request.classes, limits.max_detections, limits.masks,
+        found.task_type, max(request.input) if request.input else None,
+    )  # fmt: skip
+    return ModelFile(
+        request.id, request.path, described.signature, recognised.preprocess, endpoint=found.endpoint, asked=asked
+    )
+
+
+def _runtime(request: ModelRequest, reasons: list[str] | None = None) -> Runtime:
+    """The runtime for a request; `reasons` gets what decided. Raises ModelError."""
+    if request.endpoint is not None:
+        if request.runtime not in ("auto", "remote"):
+            raise ModelError(f"runtime: {request.runtime}: runs files; for a model behind a URL leave it at auto")
+        return choose("remote")
+    return choose(request.runtime, request.device, *([] if reasons is None else [reasons.append]))
 
 
 def _wish(request: ModelRequest, mode: PlanMode) -> Wish:
@@ -231,8 +268,8 @@ def resolve_limits(request: ModelRequest, recognised: Recognised) -> Thresholds:
     """The family's defaults with what the user set on top; class names become ids. Raises ConfigError."""
     asked = {name: getattr(request, name) for name in _LIMITS}
     limits = replace(recognised.defaults, **{name: value for name, value in asked.items() if value is not None})
-    if request.classes is None:
-        return limits
+    if request.classes is None or isinstance(recognised.decoder, Answers):
+        return limits  # a server's classes come to be known later
     return replace(limits, classes=tuple(sorted({_class_id(name, recognised.labels) for name in request.classes})))
 
 
@@ -253,7 +290,7 @@ def _tiles_problem(request: ModelRequest, recognised: Recognised) -> str | None:
 
 
 def _check_input(request: ModelRequest, preprocess: Preprocess) -> None:
-    if request.input is None:
+    if request.input is None or preprocess.resize in ("within", "around"):
         return
     for side, wanted, fixed in zip(
         ("width", "height"), request.input, (preprocess.width, preprocess.height), strict=True

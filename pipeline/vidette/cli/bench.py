@@ -51,6 +51,8 @@ def call(args: argparse.Namespace) -> int:
         raise ConfigError(f"{args.source} holds {len(sources)} streams ({names}, ...); name one of them")
     job = one_model_job(sources, model_config(args), "auto", None, [])
     request, stream = job.models[0], job.streams[0]
+    if request.endpoint is not None:
+        raise ConfigError(f"--model {request.endpoint}: what a server costs is not measured here; name a model file")
     described = describe(request.path)
     footage = watch(stream)
     fps = args.fps or footage.fps or DEFAULT_FPS

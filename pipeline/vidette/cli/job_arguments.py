@@ -1,6 +1,7 @@
 """The options of `run` and `bench` that say what runs and how; they mean what the fields of a site file mean."""
 
 import argparse
+import os
 from itertools import chain, count
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,11 @@ from vidette.config import ModelConfig, default_model, find_sources, one_model_j
 from vidette.errors import ConfigError
 from vidette.job import Job, SinkRequest
 from vidette.payloads import payload_names
+from vidette.remote.endpoint import is_url
 from vidette.sink import sink_for_target, sink_type
+
+KEY = "VIDETTE_API_KEY"
+"""Environment variable with the key of the server behind `--model URL`: command lines are seen by everybody."""
 
 _MODEL_FIELDS = (
     "device", "runtime", "precision", "plan", "input", "scaling", "max_batch", "max_delay", "confidence", "iou",
@@ -23,7 +28,8 @@ def add_model_options(parser: argparse.ArgumentParser) -> None:
     """`--model` and how it runs."""
     described = {name: field.description for name, field in ModelConfig.model_fields.items()}
     group = parser.add_argument_group("model")
-    group.add_argument("--model", metavar="FILE|NAME", help=f"{described['path']}; default: faces, if installed")
+    group.add_argument("--model", metavar="FILE|NAME|URL", help=f"{described['path']} (its key: environment "
+                       f"variable {KEY}); default: faces, if installed")  # fmt: skip
     group.add_argument("--confidence", type=float, metavar="C", help=described["confidence"])
     group.add_argument("--iou", type=float, metavar="I", help=described["iou"])
     group.add_argument("--classes", metavar="A,B", help="names or numbers of classes to keep, separated by commas")
@@ -46,11 +52,21 @@ def add_model_options(parser: argparse.ArgumentParser) -> None:
 
 def model_config(args: argparse.Namespace) -> ModelConfig:
     """The model that the options describe. Raises ConfigError naming the option."""
-    fields: dict[str, Any] = {"path": args.model or default_model("--model FILE")}
+    fields = _named(args.model or default_model("--model FILE"))
     fields |= {name: value for name in _MODEL_FIELDS if (value := getattr(args, name)) is not None}
     if isinstance(fields.get("classes"), str):
         fields["classes"] = [name.strip() for name in fields["classes"].split(",") if name.strip()]
     return parse(ModelConfig, fields, option)
+
+
+def model_at(url: str) -> ModelConfig:
+    """The model of a server that a command line names. Raises ConfigError."""
+    return parse(ModelConfig, _named(url), option)
+
+
+def _named(text: str) -> dict[str, Any]:
+    keyed = is_url(text) and "api_key=" not in text and os.environ.get(KEY)
+    return {"path": text} | ({"api_key": os.environ[KEY]} if keyed else {})
 
 
 def option(field: str) -> str:

@@ -23,6 +23,7 @@ examples:
   vidette models get https://example.org/parts.onnx --sha256 HEX
   vidette models yolo11n.onnx                 what a model file is: task, labels, input, outputs, what can run it
   vidette models faces --json
+  vidette models https://host:9001/coco/3     what a server says of a model; its key: in VIDETTE_API_KEY
 
 exit codes: 0 done, 1 a model could not be fetched or optimised, 2 wrong usage, or a file that nothing recognises
 
@@ -38,11 +39,11 @@ LABELS_SHOWN = 10
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Options of `vidette models`."""
-    parser.usage = "vidette models [FILE | get NAME | get URL --sha256 HEX | optimise IN.onnx OUT.onnx] [options]"
+    parser.usage = "vidette models [FILE | URL | get NAME | get URL --sha256 HEX | optimise IN.onnx OUT.onnx] [options]"
     parser.epilog = f"{EPILOG}\n{models_optimise.EPILOG}"
-    parser.add_argument("words", nargs="*", metavar="FILE | get NAME | get URL | optimise IN OUT",
-                        help="a model file or installed name to look at; or what to fetch; or what to make a cheaper "
-                        "version of; nothing lists what there is")  # fmt: skip
+    parser.add_argument("words", nargs="*", metavar="FILE | URL | get NAME | get URL | optimise IN OUT",
+                        help="a model file, installed name or URL of a model to look at; or what to fetch; or what to "
+                        "make a cheaper version of; nothing lists what there is")  # fmt: skip
     parser.add_argument("--accept-license", metavar="LICENSE", help="the licence of the weights that you accept")
     parser.add_argument("--sha256", metavar="HEX", help="what a file fetched from a URL must be")
     parser.add_argument("--name", help="what to call a file fetched from a URL")
@@ -74,9 +75,12 @@ def call(args: argparse.Namespace) -> int:
 
 def _describe(name: str, as_json: bool) -> int:
     try:
+        if scheme_of(name) in ("http", "https"):
+            _print(describe_url(name), as_json, _answering_lines)
+            return 0
         described = describe(catalogue.locate(name))
     except ModelError as error:
-        raise ConfigError(str(error)) from None  # the file that was named, or the YAML beside it: fix it
+        raise ConfigError(str(error)) from None  # what was named, or the YAML beside a file: fix it
     _print(described, as_json, _described_lines)
     if "problem" in described:
         sys.stdout.flush()
@@ -121,6 +125,23 @@ def listing() -> dict[str, Any]:
     ]
     others = {name: str(path) for name, path in here.items() if name not in catalogue.ENTRIES}
     return {"folder": str(catalogue.folder()), "catalogue": entries, "others": others}
+
+
+def describe_url(url: str) -> dict[str, Any]:
+    """What a server says of a model, and how it would be asked. Raises ConfigError, or ModelError when it cannot be."""
+    from vidette.cli.job_arguments import model_at  # it brings all runtimes
+    from vidette.models import describe
+
+    described = describe(model_at(url).where(Path()))
+    found = described.found
+    assert found is not None
+    return {
+        "url": str(found.endpoint),
+        "dialect": found.endpoint.dialect,
+        "task": found.task,
+        "why": found.why,
+        "input": {"width": found.width, "height": found.height},
+    }
 
 
 def describe(path: Path) -> dict[str, Any]:
@@ -240,6 +261,16 @@ def _listing_lines(facts: dict[str, Any]) -> Iterator[str]:
         for name, path in facts["others"].items():
             yield f"  {name:10} {path}"
     yield f"folder: {facts['folder']}"
+
+
+def _answering_lines(facts: dict[str, Any]) -> Iterator[str]:
+    sides = facts["input"]["width"], facts["input"]["height"]
+    yield f"{'url':9} {facts['url']}"
+    yield f"{'dialect':9} {facts['dialect']}"
+    yield f"{'task':9} {facts['task']} ({facts['why']})"
+    fixed = f"{sides[0]} x {sides[1]} (width x height): larger frames are scaled down to it before they are sent"
+    own = "not told: frames are sent as they are; `input: WIDTHxHEIGHT` bounds them"
+    yield f"{'input':9} {fixed if all(sides) else own}"
 
 
 def _described_lines(facts: dict[str, Any]) -> Iterator[str]:

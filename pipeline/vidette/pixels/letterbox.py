@@ -9,10 +9,11 @@ import numpy.typing as npt
 
 from vidette.geometry import Transform
 
-Resize = Literal["letterbox", "topleft", "stretch", "crop"]
+Resize = Literal["letterbox", "topleft", "stretch", "crop", "within", "around"]
 """`letterbox`: one gain, centred on padding (Ultralytics); `topleft`: one gain, padding right and below (YOLOX);
 `stretch`: each axis by its own gain, no padding (CenterFace, RT-DETR); `crop`: one gain, the middle of the picture
-fills the input, what stands over is left out (classifiers)."""
+fills the input, what stands over is left out (classifiers). For pictures that are sent away, whose input is as large as
+the picture: `within` shrinks them by one gain until they lie in the size, `around` until it just lies in them."""
 
 Region = tuple[int, int, int, int]
 """left, top, width, height of a part of a picture, in its pixels."""
@@ -94,6 +95,11 @@ def fit(
     region = region or (0, 0, width, height)
     wide, high = region[2:]
     left = top = 0
+    if resize in ("within", "around"):
+        gains = input_width / wide, input_height / high
+        gain = min(1.0, min(gains) if resize == "within" else max(gains))
+        input_width, input_height = max(1, round(wide * gain)), max(1, round(high * gain))
+        return Letterbox(width, height, input_width, input_height, input_width, input_height, 0, 0, region)
     if resize in ("stretch", "crop"):
         scaled = round(input_width / margin), round(input_height / margin)
         if resize == "crop":

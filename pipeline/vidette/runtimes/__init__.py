@@ -11,8 +11,11 @@ from vidette.runtimes.base import Runtime
 from vidette.runtimes.cpu import OnnxCpu
 from vidette.runtimes.cuda import Cuda, driver
 from vidette.runtimes.openvino import OpenVino, default_precision
+from vidette.runtimes.remote import Remote
 
-RUNTIMES: dict[str, Callable[[], Runtime]] = {"openvino": OpenVino, "onnx": OnnxCpu, "cuda": Cuda}
+RUNTIMES: dict[str, Callable[[], Runtime]] = {
+    "openvino": OpenVino, "onnx": OnnxCpu, "cuda": Cuda, "remote": Remote,
+}  # fmt: skip
 """Name -> maker. Third parties add theirs through the entry-point group `vidette.runtimes`."""
 
 _GROUP = "vidette.runtimes"

@@ -3,14 +3,18 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, runtime_checkable
 
 import numpy.typing as npt
 
 from vidette.errors import ModelError
+from vidette.frame import Picture
 from vidette.onnxopen import open_shapes
+from vidette.pixels.letterbox import Letterbox
 from vidette.pixels.preprocess import Preprocess
-from vidette.pixels.slot import Buffer
+from vidette.pixels.slot import Buffer, Scaling
+from vidette.remote.dialects import Asked
+from vidette.remote.endpoint import Endpoint
 from vidette.signature import Signature
 
 PlanMode = Literal["latency", "throughput", "adaptive"]
@@ -22,7 +26,7 @@ Outputs = Sequence[npt.NDArray[Any]]
 
 @dataclass(frozen=True, slots=True)
 class ModelFile:
-    """A model on disk and what its file and family say of it."""
+    """A model on disk and what its file and family say of it; of one behind a URL, `path` is only for messages."""
 
     id: str
     path: Path
@@ -30,6 +34,8 @@ class ModelFile:
     preprocess: Preprocess
     dynamic: bool = False  # fixed sizes in the file are to be opened (families/base.py)
     rebatched: bool = False  # so is its batch (rebatching.py)
+    endpoint: Endpoint | None = None  # where it answers,
+    asked: Asked | None = None  # and what it is asked for
 
     @property
     def picture(self) -> str:
@@ -113,6 +119,27 @@ class Session(Protocol):
 
     def close(self) -> None:
         """Release memory; no run may be under way."""
+        ...
+
+
+class Writer(Protocol):
+    """Fills the slots of a buffer for one caller: `SlotWriter`, unless a session has its own."""
+
+    def write(self, picture: Picture, letterbox: Letterbox, buffer: Buffer, index: int) -> None:
+        """Fill slot `index` with the letterbox's part of the picture."""
+        ...
+
+    def warm(self) -> None:
+        """Do beforehand what the first picture would have to wait for."""
+        ...
+
+
+@runtime_checkable
+class Writes(Protocol):
+    """A session whose slots hold something else than input values."""
+
+    def writer(self, scaling: Scaling) -> Writer:
+        """A writer for one caller."""
         ...
 
 

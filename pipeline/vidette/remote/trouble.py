@@ -1,0 +1,97 @@
+"""What an exchange with a server came to, where it brought no answer."""
+
+import logging
+import time
+from email.utils import parsedate_to_datetime
+from typing import TYPE_CHECKING, Any
+
+from vidette.errors import VidetteError
+from vidette.remote.endpoint import Endpoint
+
+if TYPE_CHECKING:
+    import httpx
+
+_AGAIN = (429, 503, 504)
+"""What passes, and what Roboflow's clients ask again after."""
+_ABOUT_THE_PICTURE = (400, 413, 422)
+_TEXT = 200  # characters of a server's message that are shown
+
+
+class Trouble(VidetteError):
+    """No answer. `again`: asking again may help, at the earliest after `after` seconds; `status` 0: no server spoke.
+
+    `picture` says that only what was sent is to blame: other pictures need not wait. `broken` says that the connection
+    ended before the answer, as one does that was kept too long.
+    """
+
+    def __init__(
+        self, message: str, *, status: int = 0, again: bool = False, after: float = 0.0, broken: bool = False
+    ) -> None:
+        super().__init__(message)
+        self.status = status
+        self.broken = broken
+        self.again = again
+        self.after = after
+        self.picture = status in _ABOUT_THE_PICTURE
+
+
+def quiet() -> None:
+    """Keep httpx from logging each URL with the key in its query."""
+    for name in ("httpx", "httpcore"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+
+
+def unreached(endpoint: Endpoint, error: Exception) -> Trouble:
+    """No connection, or one that broke."""
+    import httpx
+
+    broken = isinstance(error, httpx.RemoteProtocolError | httpx.ReadError | httpx.WriteError)
+    reason = without_key(endpoint, str(error) or type(error).__name__)
+    return Trouble(f"{endpoint}: {reason}; is the server running there?", again=True, broken=broken)
+
+
+def body_of(endpoint: Endpoint, response: "httpx.Response") -> Any:
+    """The JSON of an answer. Raises Trouble for anything else than success."""
+    import orjson
+
+    status = response.status_code
+    if 300 <= status < 400:
+        raise Trouble(f"{endpoint}: the server answered {status}, it wants another URL: name that one", status=status)
+    try:
+        body = orjson.loads(response.content)
+    except orjson.JSONDecodeError:
+        body = None
+    if status < 300 and body is not None:
+        return body
+    if status < 300:
+        raise Trouble(f"{endpoint}: the server's answer is not JSON; is this the right URL?", status=status)
+    said = without_key(endpoint, _said(body))
+    message = f"{endpoint}: the server answered {status} {response.reason_phrase}{': ' + said if said else ''}"
+    raise Trouble(message, status=status, again=status in _AGAIN, after=_retry_after(response))
+
+
+def without_key(endpoint: Endpoint, text: str) -> str:
+    """A text of others, in which the key may stand, as it may be shown: one line, not too long."""
+    if endpoint.secret is not None:
+        text = text.replace(endpoint.secret, "***")
+    return " ".join(text.split())[:_TEXT]
+
+
+def _said(body: Any) -> str:
+    if not isinstance(body, dict):
+        return ""
+    for name in ("message", "Message", "error", "detail"):
+        if isinstance(body.get(name), str):
+            return str(body[name])
+    return ""
+
+
+def _retry_after(response: "httpx.Response") -> float:
+    """Seconds, or the time until a date (RFC 9110, 10.2.3)."""
+    given = response.headers.get("retry-after", "").strip()
+    if given.isascii() and given.isdigit():
+        return float(given)
+    try:
+        return max(0.0, parsedate_to_datetime(given).timestamp() - time.time())
+    except (ValueError, TypeError):
+        return 0.0
