@@ -59,6 +59,35 @@ def test_requests_are_the_recorded_ones(group: str, recorder: Recorder, folder: 
         assert failed == call["client_outcome"].partition(":")[0], name
 
 
+def test_what_is_refused_before_anything_is_sent(recorder: Recorder, folder: Path) -> None:
+    outcomes = dict(script.outcomes(script.Kit(vidette.client, recorder.url, recorder.url, folder), ["further"]))
+    refused = {
+        name.removeprefix("further: "): outcome["error"]
+        for name, outcome in outcomes.items()
+        if isinstance(outcome, dict) and "error" in outcome and all(r.method == "GET" for r in recorder.steps[name])
+    }
+    assert refused == {
+        "no model": "ModelNotSelectedError",
+        "one part": "InvalidModelIdentifier",
+        "no picture": "InvalidInputFormatError",
+        "v1 of a v0 client": "WrongClientModeError",
+        "clip of a model of pictures": "ModelTaskTypeNotSupportedError",
+        "picture to a model of clips": "ModelTaskTypeNotSupportedError",
+        "clip that is not there": "InvalidInputFormatError",
+        "workflow named twice": "InvalidParameterError",
+        "workflow not named": "InvalidParameterError",
+        "pipeline without id": "InvalidParameterError",
+        "unknown transport": "InvalidParameterError",
+        "unknown kind of subject": "InvalidParameterError",
+        "unknown OCR": "InvalidParameterError",
+    }
+    assert outcomes["further: context managers"] == ["a/1", "v0", 3, None, "v1", None]
+    assert outcomes["further: selected by load_model"] == ["coco/3", None]
+    assert outcomes["further: depth as PNG"] == {"normalized_depth": ["array", [2, 3], "float32"]}
+    assert outcomes["further: v0: drawn as numpy"] == {"visualization": ["array", [64, 96, 3], "uint8"]}
+    assert outcomes["further: v1: drawn as pillow"]["visualization"] == ["image", [96, 64], "RGB"]
+
+
 def sdk_outcomes(python: str, url: str, host: str, folder: Path, groups: list[str]) -> dict[str, Any]:
     """What `inference_sdk` makes of the same steps."""
     arguments = [python, str(Path(script.__file__)), url, host, str(folder), *groups]

@@ -199,6 +199,28 @@ def test_connections_are_kept(recorder: Recorder, folder: Path) -> None:
     client.close()
 
 
+def test_a_loop_that_has_ended_takes_its_connections_along(recorder: Recorder, folder: Path) -> None:
+    client = InferenceHTTPClient(recorder.url, KEY)
+    for _ in range(2):
+        asyncio.run(client.infer_async(str(folder / "pictures" / "a.jpg"), "det/1"))
+    assert len({request.connection for request in recorder.seen}) == 2
+
+
+def test_what_has_not_begun_is_not_sent_after_a_refusal(infer: Call, recorder: Recorder, folder: Path) -> None:
+    client = InferenceHTTPClient(recorder.url, KEY).configure(InferenceConfiguration(max_concurrent_requests=2))
+    recorder.replies = [Reply.json(400, {"message": "no"})]
+    with pytest.raises(HTTPCallErrorError):
+        infer(client, [str(folder / "pictures" / "a.jpg")] * 60)
+    assert posts(recorder) < 60
+
+
+def test_a_signed_address_is_not_shown(infer: Call, client: InferenceHTTPClient, recorder: Recorder) -> None:
+    recorder.replies = [Reply(403, b"", {})]
+    with pytest.raises(HTTPCallErrorError, match=r"403 Forbidden for http://127\.0\.0\.1:\d+/pic\.jpg'") as caught:
+        infer(client, f"{recorder.url}/pic.jpg?sig=HIDDEN")
+    assert "HIDDEN" not in str(caught.value)
+
+
 def test_a_call_that_is_given_up(recorder: Recorder, folder: Path) -> None:
     """Cancelling an awaited call leaves the client usable."""
     client = InferenceHTTPClient(recorder.url, KEY)

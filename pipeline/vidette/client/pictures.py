@@ -161,7 +161,7 @@ def _compress(picture: Any) -> bytes:
         raise InvalidInputFormatError(f"an array of {told} is no picture: (height, width, 3) uint8, BGR, is one")
     import cv2
 
-    done, data = cv2.imencode(".png" if picture.shape[2:] == (4,) else ".jpg", np.ascontiguousarray(picture))
+    done, data = cv2.imencode(".png" if picture.shape[2:] == (4,) else ".jpg", picture)
     if not done:
         raise EncodingError(f"an array of shape {picture.shape} cannot be encoded")
     return bytes(data)
