@@ -6,7 +6,7 @@ BIN    := $(VENV)/bin
 READY  := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench fetch clean
+.PHONY: help demo test check bench fetch clients clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-7s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -42,6 +42,9 @@ bench: $(READY)  ## all benchmarks (minutes); results go to benchmarks/results
 
 fetch: $(READY)  ## real models and footage for the tests marked `fetched`
 	@$(BIN)/python tests/fetch.py
+
+clients: $(READY)  ## other people's clients, in environments of their own, for the tests marked `clients`
+	@$(BIN)/python tests/clients.py
 
 clean:  ## remove .venv and everything generated
 	rm -rf $(VENV) demo build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache *.egg-info

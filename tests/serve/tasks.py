@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import av
 import cv2
 import numpy as np
 import onnx
@@ -27,6 +28,25 @@ SEVERAL = (0.9, 0.3, 0.7)
 def picture(suffix: str = ".png") -> bytes:
     """A picture of 640x320."""
     return bytes(cv2.imencode(suffix, np.full((SIZE[1], SIZE[0], 3), 200, np.uint8))[1])
+
+
+CLIP_SIZE = (320, 192)
+"""Width and height of the clip."""
+
+
+def write_clip(path: Path, frames: int = 5) -> None:
+    """A lossless clip whose cells of 32x32 are pure red, green, blue or black, others in each frame."""
+    cells = np.random.default_rng(0).integers(0, 4, (frames, CLIP_SIZE[1] // 32, CLIP_SIZE[0] // 32))
+    colours = np.array([(255, 0, 0), (0, 255, 0), (0, 0, 255), (0, 0, 0)], np.uint8)
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("ffv1", rate=25)
+        stream.width, stream.height, stream.pix_fmt = *CLIP_SIZE, "bgr0"
+        for number in range(frames):
+            pixels = colours[cells[number]].repeat(32, axis=0).repeat(32, axis=1)
+            frame = av.VideoFrame.from_ndarray(pixels, "rgb24").reformat(format="bgr0")
+            frame.pts = number
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode())
 
 
 def _columns(*rows: list[float]) -> Any:
