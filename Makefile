@@ -15,7 +15,7 @@ $(READY): pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 	  { echo "Python 3.11 or newer is needed, $(PYTHON) is older: make PYTHON=python3.12 ..." >&2; exit 1; }
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e ".[cpu,dev]"
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e ".[cpu,serve,dev]"
 	@touch $@
 
 demo: $(READY)  ## find the face in the sample picture: installs, fetches a model, writes demo/
