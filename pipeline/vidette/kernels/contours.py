@@ -35,10 +35,10 @@ def widened(table: I64, used: int) -> I64:
 
 
 @kernel
-def follow(grid: U8, labels: I32, label: int, start: int, pitch: int, corners: I32, used: int) -> tuple[I32, int, int]:
+def follow(grid: U8, start: int, pitch: int, corners: I32, used: int) -> tuple[I32, int, int]:
     """Walk along one outline with the mask to the right, from the left side of sample `start` upwards.
 
-    Appends x, y of each corner to `corners` from `used` on; writes `label` at samples whose left side is passed.
+    Appends x, y of each corner to `corners` from `used` on, the upper left one of `start` first.
     Returns (corners, how many numbers are used now, enclosed area: negative for the outline of a hole).
     """
     x, y = start % pitch - 1, start // pitch - 1  # the corner reached: samples begin at column 1, row 1 of the grid
@@ -48,7 +48,6 @@ def follow(grid: U8, labels: I32, label: int, start: int, pitch: int, corners: I
     while True:
         if dy < 0:
             grid[np.uint64(sample)] |= SEEN
-            labels[np.uint64(sample)] = label
         straight = sample + ahead
         diagonal = straight + left
         if grid[np.uint64(diagonal)] or not grid[np.uint64(straight)]:
@@ -103,7 +102,36 @@ def padded(width: int) -> int:
 
 
 @kernel
-def trace(bits: U8, start: int, height: int, width: int, grid: U8, labels: I32) -> tuple[I32, I64, I64, I64]:
+def surround(corners: I32, ends: I64, areas: I64, grid: U8, pitch: int) -> I64:
+    """For each outline of a hole the outline around it, -1 for the others.
+
+    What is left of a hole's first sample belongs to the object that has the hole, and the left end of this row of
+    samples lies on an outline of that object: on the outer one, or on another hole's, which comes earlier.
+    """
+    parents = np.full(len(ends), -1)
+    labels = np.empty(len(grid), np.int32)  # by samples: which outline passes on the left; read only where written
+    start = 0
+    for r in range(len(ends)):
+        x, bottom = corners[ends[r] - 2], corners[ends[r] - 1]
+        for i in range(start, ends[r], 2):
+            if corners[i] == x:
+                for y in range(corners[i + 1], bottom):
+                    labels[(y + 1) * pitch + x + 1] = r
+            x, bottom = corners[i], corners[i + 1]
+        if areas[r] < 0:
+            place = (corners[start + 1] + 1) * pitch + corners[start]
+            while not grid[place]:
+                place -= 1
+            while grid[place - 1]:
+                place -= 1
+            around = int(labels[place])
+            parents[r] = around if parents[around] < 0 else parents[around]
+        start = ends[r]
+    return parents
+
+
+@kernel
+def trace(bits: U8, start: int, height: int, width: int, grid: U8) -> tuple[I32, I64, I64, I64]:
     """All outlines of one crop: (corners, ends, areas, parents).
 
     corners  x, y of each corner, in samples from the crop's upper left corner, outline after outline
@@ -111,19 +139,19 @@ def trace(bits: U8, start: int, height: int, width: int, grid: U8, labels: I32) 
     areas    (R,) enclosed samples, negative for holes
     parents  (R,) the outline around a hole, -1 for outer ones; outlines come in the order of their first samples
 
-    `grid` and `labels` have room for the crop with a border, `padded(width)` * (height + 2); what is in them before
-    does not matter, and what is in `labels` is read only where it was written.
+    `grid` has room for the crop with a border, `padded(width)` * (height + 2); what is in it before does not matter.
     """
     pitch = padded(width)
-    grid[: pitch * (height + 2)] = 0
+    grid = grid[: pitch * (height + 2)]
+    grid[:] = 0
     for y in range(height):
         row, source = np.uint64((y + 1) * pitch + 1), np.uint64(start + y * width)
         for x in range(np.uint64(width)):
             grid[row + x] = bits[source + x]
-    words = grid[: pitch * (height + 2)].view(np.uint64)
+    words = grid.view(np.uint64)
     corners = np.empty(64, np.int32)
-    count, used = 0, 0
-    rings = np.empty((3, 8), np.int64)
+    count, used, holes = 0, 0, 0
+    rings = np.empty((2, 8), np.int64)
     w, last = np.uint64(pitch // 8), np.uint64(len(words))
     while True:
         w = fresh(words, w, last)
@@ -136,16 +164,9 @@ def trace(bits: U8, start: int, height: int, width: int, grid: U8, labels: I32) 
             sample += 1
         if count == rings.shape[1]:
             rings = widened(rings, count)
-        corners, used, area = follow(grid, labels, count, sample, pitch, corners, used)
-        parent = -1
-        if area < 0:
-            place = sample - 1
-            while not grid[place]:
-                place -= 1
-            while grid[place - 1]:
-                place -= 1
-            around = int(labels[place])
-            parent = around if rings[2, around] < 0 else int(rings[2, around])
-        rings[0, count], rings[1, count], rings[2, count] = used, area, parent
+        corners, used, area = follow(grid, sample, pitch, corners, used)
+        rings[0, count], rings[1, count] = used, area
         count += 1
-    return corners, rings[0, :count], rings[1, :count], rings[2, :count]
+        holes += area < 0
+    ends, areas = rings[0, :count], rings[1, :count]
+    return corners, ends, areas, surround(corners, ends, areas, grid, pitch) if holes else np.full(count, -1)

@@ -60,86 +60,77 @@ def choose(ends: I64, areas: I64, parents: I64, parts: int) -> I64:
 
 
 @kernel
-def farthest(xs: F64, ys: F64, start: int) -> int:
-    """The corner that is farthest from corner `start`."""
-    best, most = start, 0.0
+def farthest(xs: F32, ys: F32) -> int:
+    """The corner that is farthest from the first one."""
+    best, most = 0, np.float32(0)
     for i in range(len(xs)):
-        distance = (xs[i] - xs[start]) ** 2 + (ys[i] - ys[start]) ** 2
+        distance = (xs[i] - xs[0]) ** 2 + (ys[i] - ys[0]) ** 2
         if distance > most:
             best, most = i, distance
     return best
 
 
 @kernel
-def thin(xs: F64, ys: F64, first: int, tolerance: float, stack: I64) -> I64:
-    """Douglas-Peucker on a closed line: positions of the corners that stay, from corner `first` on.
+def thin(xs: F32, ys: F32, tolerance: float, stack: I64, distances: F32) -> I64:
+    """Douglas-Peucker on a closed line, whose last corner is its first: positions of the corners that stay, both ends
+    among them.
 
     Distances are those from the stretch between two corners, not from the line through them: it would lose needles.
-
-    The line goes from `first` to the corner farthest from it and on back to `first`, positions counted on beyond the
-    end. `stack` has room for two more than there are corners: ends of the parts still to do, the last part on top.
+    Positive floats order like their bits, and the greatest of whole numbers is found by vector code.
+    `stack` and `distances` have room for all corners; the stack holds ends of the parts still to do, the last on top.
     """
-    n = len(xs)
-    stays = np.zeros(n, np.bool_)
-    opposite = farthest(xs, ys, first)
-    if opposite < first:
-        opposite += n
-    stays[first] = stays[opposite % n] = True
-    stack[0], stack[1], stack[2] = first, opposite, first + n
+    stays = np.zeros(len(xs), np.bool_)
+    stack[0], stack[1], stack[2] = 0, farthest(xs, ys), len(xs) - 1
+    for i in range(3):
+        stays[stack[i]] = True
+    bits = distances.view(np.int32)
+    distances[0] = tolerance * tolerance
+    limit = bits[0]
+    zero, one = np.float32(0), np.float32(1)
     depth = 3
     while depth > 1:
         a, b = stack[depth - 2], stack[depth - 1]
-        x, y = xs[a % n], ys[a % n]
-        dx, dy = xs[b % n] - x, ys[b % n] - y
+        x, y = xs[a], ys[a]
+        dx, dy = xs[b] - x, ys[b] - y
         length = dx * dx + dy * dy
-        inverse = 1 / length if length > 0 else 0.0
-        split, most = a, tolerance * tolerance
-        for i in range(a + 1, b):
-            k = i - n if i >= n else i
-            px, py = xs[k] - x, ys[k] - y
-            along = (dx * px + dy * py) * inverse
-            if along <= 0:
-                distance = px * px + py * py
-            elif along >= 1:
-                distance = (px - dx) ** 2 + (py - dy) ** 2
-            else:
-                distance = (dx * py - dy * px) ** 2 * inverse
-            if distance > most:
-                split, most = i, distance
-        if split != a:
-            stays[split % n] = True
+        inverse = one / length if length > zero else zero
+        for i in range(np.uint64(a + 1), np.uint64(b)):
+            px, py = xs[i] - x, ys[i] - y
+            along = min(max((dx * px + dy * py) * inverse, zero), one)
+            px -= along * dx
+            py -= along * dy
+            distances[i] = px * px + py * py
+        most = limit
+        for i in range(np.uint64(a + 1), np.uint64(b)):
+            most = max(most, bits[i])
+        if most > limit:
+            split = a + 1
+            while bits[split] != most:
+                split += 1
+            stays[split] = True
             stack[depth - 1], stack[depth] = split, b
             depth += 1
         else:
             depth -= 1
-    kept = np.empty(n, np.int64)
-    count = 0
-    for i in range(first, first + n):
-        if stays[i % n]:
-            kept[count] = i
-            count += 1
-    return kept[:count]
+    return np.flatnonzero(stays)
 
 
 @kernel
-def shifted(xs: F64, ys: F64, kept: I64, furthest: float, right: float, bottom: float) -> F64:
+def shifted(xs: F32, ys: F32, kept: I64, furthest: float, right: float, bottom: float) -> F64:
     """Corners (k, 2) of the polygon through the corners `kept`, each side moved until it encloses what it stands for.
 
     A corner is where two moved sides meet; where they are nearly parallel, or it would move more than `furthest`, it
     moves with the mean of both. Nothing leaves 0..right, 0..bottom.
     """
-    n, k = len(xs), len(kept)
+    k = len(kept) - 1
     sides = np.empty((3, k), np.float64)  # the normal and how far to move along it
     for j in range(k):
-        a, b = kept[j], kept[j + 1] if j + 1 < k else kept[0] + n
-        x, y = xs[a % n], ys[a % n]
+        a, b = kept[j], kept[j + 1]
+        x, y = np.float64(xs[a]), np.float64(ys[a])
         enclosed = 0.0
-        for i in range(a + 1, b - 1):
-            p, q = (i - n if i >= n else i), (i + 1 - n if i + 1 >= n else i + 1)
-            enclosed += (xs[p] - x) * (ys[q] - y) - (ys[p] - y) * (xs[q] - x)
-        b = b % n
-        p = b - 1 if b else n - 1
-        enclosed += (xs[p] - x) * (ys[b] - y) - (ys[p] - y) * (xs[b] - x)
+        for i in range(np.uint64(a + 1), np.uint64(b)):
+            after = i + np.uint64(1)
+            enclosed += (xs[i] - x) * (ys[after] - y) - (ys[i] - y) * (xs[after] - x)
         dx, dy = xs[b] - x, ys[b] - y
         length = max(np.sqrt(dx * dx + dy * dy), 1e-9)
         sides[0, j], sides[1, j], sides[2, j] = -dy / length, dx / length, -enclosed / 2 / length
@@ -153,35 +144,44 @@ def shifted(xs: F64, ys: F64, kept: I64, furthest: float, right: float, bottom: 
             across, down = (d1 * y2 - d2 * y1) / sine, (x1 * d2 - x2 * d1) / sine
             if across * across + down * down <= furthest * furthest:
                 dx, dy = across, down
-        points[j, 0] = min(max(xs[kept[j] % n] + dx, 0.0), right)
-        points[j, 1] = min(max(ys[kept[j] % n] + dy, 0.0), bottom)
+        points[j, 0] = min(max(xs[kept[j]] + dx, 0.0), right)
+        points[j, 1] = min(max(ys[kept[j]] + dy, 0.0), bottom)
     return points
 
 
 @kernel
 def simplified(
-    xs: F64, ys: F64, area: float, allowed: float, tolerance: float, sample: float, right: float, bottom: float
+    xs: F32, ys: F32, area: float, allowed: float, tolerance: float, sample: float, right: float, bottom: float
 ) -> F64:
-    """(k, 2) corners of one outline with fewer corners, whose area differs by at most `allowed` from `area`.
+    """(k, 2) corners of one closed outline with fewer corners, whose area differs by at most `allowed` from `area`.
 
     `sample` is the size of a sample. Where an object ends within a sample is not known, so half of it is added to the
     tolerance: a staircase along a straight border becomes one side.
     """
-    stack = np.empty(len(xs) + 2, np.int64)
-    first = farthest(xs, ys, 0)
+    stack, distances = np.empty(len(xs), np.int64), np.empty(len(xs), np.float32)
     reach = tolerance + sample / 2
     while tolerance > 0 and reach > 0.35 * sample:  # the corners of a diagonal lie farther than that from its middle
-        points = shifted(xs, ys, thin(xs, ys, first, reach, stack), reach, right, bottom)
+        points = shifted(xs, ys, thin(xs, ys, reach, stack, distances), reach, right, bottom)
         enclosed = 0.0
         for j in range(len(points)):
             enclosed += points[j - 1, 0] * points[j, 1] - points[j - 1, 1] * points[j, 0]
         if len(points) > 2 and abs(enclosed / 2 - area) <= allowed:
             return points
         reach /= 2
-    points = np.empty((len(xs), 2), np.float64)
-    points[:, 0] = xs
-    points[:, 1] = ys
+    points = np.empty((len(xs) - 1, 2), np.float64)
+    points[:, 0] = xs[:-1]
+    points[:, 1] = ys[:-1]
     return points
+
+
+@kernel
+def closed(corners: I32, start: int, stop: int, scale: float) -> F32:
+    """Every second of corners[start:stop], scaled, and the first one again."""
+    line = np.empty((stop - start + 1) // 2 + 1, np.float32)
+    for i in range(len(line) - 1):
+        line[i] = corners[start + 2 * i] * scale
+    line[-1] = line[0]
+    return line
 
 
 @kernel
@@ -206,10 +206,10 @@ def outlines(
     room = 0
     for i in range(len(starts)):
         room = max(room, padded(int(sizes[i, 1])) * (int(sizes[i, 0]) + 2))
-    grid, labels = np.empty(room, np.uint8), np.empty(room, np.int32)
+    grid = np.empty(room, np.uint8)
     for i in range(len(starts)):
         height, width = int(sizes[i, 0]), int(sizes[i, 1])
-        corners, stops, areas, parents = trace(bits, starts[i], height, width, grid, labels)
+        corners, stops, areas, parents = trace(bits, starts[i], height, width, grid)
         chosen = choose(stops, areas, parents, parts)
         left, top = extents[i, 0], extents[i, 1]
         scale_x, scale_y = (extents[i, 2] - left) / max(width, 1), (extents[i, 3] - top) / max(height, 1)
@@ -220,9 +220,9 @@ def outlines(
         allowed = SHARE * net * scale_x * scale_y / max(length, 1)
         for r in chosen:
             start = stops[r - 1] if r else 0
-            xs, ys = corners[start : stops[r] : 2] * scale_x, corners[start + 1 : stops[r] : 2] * scale_y
             ring = simplified(
-                xs, ys, areas[r] * scale_x * scale_y, allowed * len(xs), tolerance,
+                closed(corners, start, stops[r], scale_x), closed(corners, start + 1, stops[r], scale_y),
+                areas[r] * scale_x * scale_y, allowed * (stops[r] - start) / 2, tolerance,
                 max(scale_x, scale_y), width * scale_x, height * scale_y,
             )  # fmt: skip
             while used + len(ring) > len(points):
