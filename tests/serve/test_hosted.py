@@ -8,6 +8,7 @@ import struct
 import zlib
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 from urllib.parse import quote_from_bytes
 
@@ -445,7 +446,8 @@ def turned() -> bytes:
 
 
 def animated() -> bytes:
-    return pil("P", format="GIF", save_all=True, append_images=[Image.new("P", SIZE, 1)] * 3, duration=50, loop=0)
+    others = [Image.new("L", SIZE, level) for level in (80, 160, 240)]
+    return pil("L", format="GIF", save_all=True, append_images=others, duration=50, loop=0)
 
 
 GOOD: Mapping[str, bytes] = {
@@ -507,6 +509,13 @@ def test_forms_and_urls_that_make_no_sense(tasks: Running) -> None:
     refused(CLIENT.get(url), 400)
     for image in ("file:///etc/passwd", "ftp://a/b", "http://10.0.0.1/a.jpg", "nonsense", "http://[::1]/a"):
         refused(CLIENT.get(url, params={"image": image}), 400)
+
+
+def test_inference_goes_before_descriptions_of_projects(serve: Serve, host: str, detector: Path) -> None:
+    """`GET /{a}/{b}` with `image=` is inference also where {a} is the name of the workspace."""
+    url = serve(models={"vidette/1": detector, "det/1": detector}, fetch={"hosts": ["127.0.0.1"]}).url
+    assert boxes(CLIENT.get(f"{url}/vidette/1", params={"image": f"{host}/a.png"}))
+    assert CLIENT.get(f"{url}/vidette/det").json()["project"]["id"] == "vidette/det"
 
 
 def test_unknown_models(tasks: Running) -> None:

@@ -1,5 +1,6 @@
 """What both Roboflow dialects share: how thresholds are read, and what answers look like."""
 
+import asyncio
 import base64
 import math
 from collections.abc import Sequence
@@ -12,6 +13,7 @@ import numpy as np
 from vidette.exit import Failure
 from vidette.frame import Picture
 from vidette.payloads import roboflow
+from vidette.predictions import Predictions
 from vidette.predictions.classification import Classification
 from vidette.predictions.detections import Detections
 from vidette.predictions.semantic import SemanticMap
@@ -115,6 +117,28 @@ def answer(
         drawn = jpeg(picture, outcome.predictions, shown.stroke, shown.labels)
         body["visualization"] = base64.b64encode(drawn).decode()
     return body
+
+
+async def answers(
+    outcomes: Sequence[Result | Failure], pictures: Sequence[Picture], shown: Shown, inference_id: str, seconds: float
+) -> list[dict[str, Any]]:
+    """The bodies for the pictures of one request. Raises RequestError when one of them failed.
+
+    Drawings, outlines and PNG take milliseconds: they are made beside the event loop, in which others are answered.
+    """
+
+    def made() -> list[dict[str, Any]]:
+        pairs = zip(outcomes, pictures, strict=True)
+        return [answer(outcome, picture, shown, inference_id, seconds) for outcome, picture in pairs]
+
+    slow = shown.picture or any(isinstance(outcome, Result) and _slow(outcome.predictions) for outcome in outcomes)
+    return await asyncio.to_thread(made) if slow else made()
+
+
+def _slow(predictions: Predictions) -> bool:
+    return isinstance(predictions, SemanticMap) or (
+        isinstance(predictions, Detections) and predictions.masks is not None
+    )
 
 
 def _fields(outcome: Result, shown: Shown) -> dict[str, Any]:

@@ -3,10 +3,11 @@
 Wire format: https://docs.roboflow.com/deploy/serverless-hosted-api-v2 and the public clients.
 """
 
+import asyncio
 import math
 import time
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 from uuid import uuid4
 
 import orjson
@@ -14,10 +15,11 @@ from fastapi import APIRouter, Request
 from starlette.datastructures import QueryParams, UploadFile
 from starlette.responses import Response
 
+from vidette.result import Result
 from vidette.serve.answering import enough, limits, predict
 from vidette.serve.base64_pictures import decode_picture_text, is_picture
 from vidette.serve.bodies import read_body
-from vidette.serve.dialects.roboflow_answers import THICKEST, Shown, answer, at_least, threshold, wanted
+from vidette.serve.dialects.roboflow_answers import THICKEST, Shown, answers, at_least, threshold, wanted
 from vidette.serve.dialects.roboflow_keys import given_keys
 from vidette.serve.edge import json_response
 from vidette.serve.errors import RequestError
@@ -185,10 +187,11 @@ async def infer(request: Request, dataset: str, version: str) -> Response:
             wanted(query.confidence, query.overlap, None, query.classes, query.max_detections, None, query.masks),
         )
         outcomes = await predict(held, [picture], chosen, begin + float(bounds.deadline), decode_s)
-    body: dict[str, Any] = answer(outcomes[0], picture, query.shown, str(uuid4()), time.monotonic() - begin)
-    if query.format == "image":
-        drawn = jpeg(picture, outcomes[0].predictions, query.shown.stroke, query.shown.labels)  # type: ignore[union-attr]
+    shown, outcome = query.shown, outcomes[0]
+    if query.format == "image" and isinstance(outcome, Result):
+        drawn = await asyncio.to_thread(jpeg, picture, outcome.predictions, shown.stroke, shown.labels)
         return Response(drawn, media_type="image/jpeg")
+    (body,) = await answers(outcomes, [picture], shown, str(uuid4()), time.monotonic() - begin)
     return json_response(body)
 
 

@@ -11,6 +11,7 @@ from typing import Any
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
+from vidette.serve.dialects import roboflow_hosted
 from vidette.serve.dialects.roboflow_answers import TASKS
 from vidette.serve.dialects.roboflow_keys import given_keys
 from vidette.serve.edge import json_response
@@ -67,7 +68,9 @@ async def workspace(request: Request) -> Response:
 
 @router.get(f"/{WORKSPACE}/{{project}}", summary="A project and its versions")
 async def project(request: Request, project: str) -> Response:
-    """For `workspace.project(name)`."""
+    """For `workspace.project(name)`; with `image=` it is inference, as for every path of two parts."""
+    if "image" in request.query_params:
+        return await roboflow_hosted.infer(request, WORKSPACE, project)
     server: Server = request.app.state.server
     server.keys.check(given_keys(request), "infer")
     versions = _of(server, project)

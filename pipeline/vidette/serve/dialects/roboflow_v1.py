@@ -14,7 +14,7 @@ from starlette.responses import Response
 from vidette.serve.answering import enough, limits, predict
 from vidette.serve.base64_pictures import decode_picture_text
 from vidette.serve.bodies import read_body
-from vidette.serve.dialects.roboflow_answers import TASKS, THICKEST, Shown, answer, threshold, wanted
+from vidette.serve.dialects.roboflow_answers import TASKS, THICKEST, Shown, answers, threshold, wanted
 from vidette.serve.dialects.roboflow_keys import given_keys
 from vidette.serve.edge import json_response
 from vidette.serve.errors import RequestError
@@ -202,11 +202,8 @@ async def infer(request: Request) -> Response:
         )
         inference_id = body.id or str(uuid4())
         seconds = time.monotonic() - begin
-        answers = [
-            answer(outcome, picture, shown, inference_id, seconds)
-            for outcome, picture in zip(outcomes, pictures, strict=True)
-        ]
-    return json_response(answers[0] if single else answers)
+        made = await answers(outcomes, pictures, shown, inference_id, seconds)
+    return json_response(made[0] if single else made)
 
 
 for _route in sorted(set(_ROUTES.values())):

@@ -3,6 +3,7 @@
 Wire format: https://docs.ultralytics.com/hub/inference-api/ and https://docs.ultralytics.com/platform/.
 """
 
+import asyncio
 import platform
 import time
 from collections.abc import AsyncIterator
@@ -16,13 +17,15 @@ from starlette.responses import Response, StreamingResponse
 
 from vidette import __version__
 from vidette.exit import Failure
-from vidette.payloads import ultralytics
+from vidette.payloads import roboflow, ultralytics
 from vidette.predictions import Predictions
 from vidette.predictions.detections import Detections
+from vidette.predictions.semantic import SemanticMap
 from vidette.result import Result
 from vidette.serve import videos
 from vidette.serve.answering import Wanted, enough, limits, predict
 from vidette.serve.base64_pictures import decode_picture_text
+from vidette.serve.dialects import ultralytics_old
 from vidette.serve.dialects.roboflow_keys import given_keys
 from vidette.serve.edge import json_response
 from vidette.serve.errors import RequestError
@@ -37,6 +40,7 @@ TASKS = {
     "classification": "classify", "semantic": "semantic",
 }  # fmt: skip
 _RANGES = {"conf": (0.01, 1.0), "iou": (0.0, 0.95), "imgsz": (32, 1280)}
+_OLD_NAMES = {"conf": "confidence", "imgsz": "size"}
 _TOP = 5
 
 
@@ -50,6 +54,23 @@ async def predict_form(request: Request) -> Response:
 async def predict_model(request: Request, model: str) -> Response:
     """The model is the path's."""
     return await respond(request, model)
+
+
+@router.post("/v1/predict/{model:path}", summary="Predictions for a picture, as HUB answered before 2024")
+async def predict_old(request: Request, model: str) -> Response:
+    """Fields `image` or `url`, `size`, `confidence`, `iou`."""
+    try:
+        answer = await respond(request, model)
+    except RequestError as error:
+        failed = {"success": False, "message": error.message, "data": {}}
+        return json_response(failed, error.status, error.headers)
+    if isinstance(answer, StreamingResponse):
+        message = "videos are answered by POST / only"
+        return json_response({"success": False, "message": message, "data": {}}, 400)
+    (image,) = orjson.loads(answer.body)["images"]
+    height, width = image["shape"]
+    data = [ultralytics_old.row(found, width, height) for found in image["results"]]
+    return json_response({"success": True, "message": "Inference complete.", "data": data})
 
 
 async def respond(request: Request, named: str | None) -> Response:
@@ -67,7 +88,7 @@ async def respond(request: Request, named: str | None) -> Response:
     async with server.registry.use(name, float(bounds.deadline)) as held:
         task = TASKS[held.model.task]
         wanted = Wanted(
-            confidence=0.0 if task == "classify" else 0.25 if options["conf"] is None else options["conf"],
+            confidence=-1.0 if task == "classify" else 0.25 if options["conf"] is None else options["conf"],
             iou=0.45 if options["iou"] is None else options["iou"],
             top_k=_TOP,
         )
@@ -80,7 +101,7 @@ async def respond(request: Request, named: str | None) -> Response:
             return await _video(server, held, chosen, data, size, begin, headers)
         picture, decode_s = await server.pictures.read(data, enough(held, size))
         outcome = (await predict(held, [picture], chosen, begin + float(bounds.deadline), decode_s, size))[0]
-        images = [_image(outcome)]
+        images = [await asyncio.to_thread(_image, outcome)]  # outlines and PNG take milliseconds
     return json_response({"images": images, "metadata": _metadata(server, held, 1, begin)}, headers=headers)
 
 
@@ -98,10 +119,10 @@ async def _video(
         count, error = 0, None
         held.busy += 1  # the handler has returned: the model must stay until the last frame
         try:
-            yield b'{"images":[' + _dumped(first)
+            yield b'{"images":[' + await asyncio.to_thread(_dumped, first)
             count = 1
             async for outcome in frames:
-                yield b"," + _dumped(outcome)
+                yield b"," + await asyncio.to_thread(_dumped, outcome)
                 count += 1
         except RequestError as failure:
             error = failure.message
@@ -124,7 +145,7 @@ def _image(outcome: Result | Failure) -> dict[str, Any]:
     if isinstance(outcome, Failure):
         raise RequestError(400 if outcome.code == "pixels" else 500, outcome.message)
     stages = outcome.stages
-    return {
+    image = {
         "shape": [outcome.height, outcome.width],
         "speed": {
             "preprocess": round(stages.scale * 1e3, 3),
@@ -133,6 +154,13 @@ def _image(outcome: Result | Failure) -> dict[str, Any]:
         },
         "results": rows(outcome.predictions),
     }
+    if isinstance(outcome.predictions, SemanticMap):
+        image["semantic_mask"] = {
+            "shape": image["shape"],
+            "encoding": "png",
+            "data": roboflow.pictures(outcome.predictions, outcome.width, outcome.height)["segmentation_mask"],
+        }
+    return image
 
 
 def rows(predictions: Predictions) -> list[dict[str, Any]]:
@@ -162,7 +190,7 @@ def _text(form: FormData, name: str) -> str | None:
 
 
 def _number(form: FormData, name: str) -> float | None:
-    given = _text(form, name)
+    given = _text(form, name) or _text(form, _OLD_NAMES.get(name, name))
     if given is None:
         return None
     low, high = _RANGES[name]
