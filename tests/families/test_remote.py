@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from vidette.errors import DecodeError, ModelError
 from vidette.families.base import Task, Thresholds
-from vidette.families.remote import Answers, Known, filled, remote
+from vidette.families.remote import Answers, Known, remote
+from vidette.families.remote_rows import filled
 from vidette.payloads import roboflow, ultralytics
 from vidette.pixels.letterbox import Letterbox, fit
 from vidette.predictions.classification import Classification
@@ -172,6 +173,7 @@ def test_classes_come_back() -> None:
     several = replace(told, multi_label=True)
     found = decode("classification", roboflow.answer(several), limits=replace(ALL, confidence=0.15))
     assert (found.class_id.tolist(), found.multi_label) == ([1, 0], True)
+    assert decode("classification", roboflow.answer(several)).class_id.tolist() == [1]
     assert len(decode("classification", {"predictions": [], "top": "", "confidence": 0.0})) == 0
 
 

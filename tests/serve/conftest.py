@@ -23,10 +23,10 @@ from vidette.server_settings import ServerConfig
 class Running:
     """A server in a thread of this process, with its models loaded unless `ready` is not waited for."""
 
-    def __init__(self, server: Server, *, ready: bool = True) -> None:
+    def __init__(self, server: Server, *, ready: bool = True, port: int = 0) -> None:
         from vidette.serve.listening import Listener
 
-        server.config = server.config.model_copy(update={"port": 0})
+        server.config = server.config.model_copy(update={"port": port})
         self.server = server
         self.listener = Listener(server)
         self.port, self.url = self.listener.port, self.listener.url
