@@ -185,7 +185,8 @@ def plan_line(lane: Lane, reason: str) -> str:
     """What really runs a model; `reason` is why its plan was chosen."""
     plan, model = lane.plan, lane.model
     size = model.request.input or (model.preprocess.width, model.preprocess.height)
-    shape = f"{size[0]}x{size[1]}" if all(size) else f"each stream's own shape at {model.preprocess.size}"
+    own = "frames as they are" if model.request.endpoint else f"each stream's own shape at {model.preprocess.size}"
+    shape = f"{size[0]}x{size[1]}" if all(size) else own
     reasons = "; ".join([*model.reasons, f"{plan.mode} plan {reason}"])
     return (
         f"model {model.id}: {model.family} on {plan.runtime} ({plan.device}, {plan.precision}), {shape}, "

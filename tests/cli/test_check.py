@@ -9,6 +9,7 @@ import pytest
 from onnx import helper
 
 from tests.cli.console import Console
+from tests.remote.scripted import inference_server, scripted
 from vidette.runtimes.cuda import Cuda
 
 CONFIGS = Path(__file__).parents[2] / "configs"
@@ -134,5 +135,8 @@ def test_the_examples_are_right(console: Console, folder: Path, example: Path, m
     monkeypatch.setenv("VIDETTE_MODELS", str(models))
     monkeypatch.setenv("CAMERA_PASSWORD", CANARY)
     monkeypatch.setenv("MQTT_PASSWORD", CANARY)
-    done = console("check", example)
+    monkeypatch.setenv("SERVER_KEY", CANARY)
+    with scripted(inference_server) as server:
+        monkeypatch.setenv("SERVER", server.url)
+        done = console("check", example)
     assert (done.code, done.err) == (0, "")

@@ -12,6 +12,7 @@ from vidette.errors import ConfigError, VidetteError
 from vidette.job import Job, ModelRequest
 from vidette.server_settings import LOOPBACK, ServerConfig
 from vidette.site import SiteFile
+from vidette.urls import redact
 
 EPILOG = """\
 examples:
@@ -77,6 +78,8 @@ def _settings(args: argparse.Namespace) -> tuple[ServerConfig, list[ModelRequest
     config, models, job = ServerConfig.model_validate({}), list[ModelRequest](), Job([], [])
     if args.site is not None:
         config, models, job = SiteFile(Path(args.site)).served()
+        # Another server's models are for the cameras; who wants to ask for them asks that server.
+        models = [model for model in models if model.endpoint is None]
     given = {
         name: value for name in ("host", "port", "auth", "access_log") if (value := getattr(args, name)) is not None
     }
@@ -98,6 +101,8 @@ def _settings(args: argparse.Namespace) -> tuple[ServerConfig, list[ModelRequest
 
 
 def _model(text: str) -> ModelRequest:
+    if "://" in text:
+        raise ConfigError(f"--model {redact(text)}: a server's model cannot be served on; name a file")
     id, _, path = text.rpartition("=")
     id = id or Path(path).stem
     return parse(ModelConfig, {"path": path}, lambda field: "--model").request(id, Path())
