@@ -45,7 +45,7 @@ class Edge:
         method, path = scope["method"], scope["path"]
         scope = {**scope, "state": {"request_id": request_id.decode()}}
         # `//infer/...` comes from clients whose URL ends with a slash; a redirect would lose the body
-        if "//" in path:
+        if "//" in path or path.endswith("/"):
             scope["path"] = path = "/" + "/".join(part for part in path.split("/") if part)
         if method == "HEAD":  # as GET; uvicorn, whose scope says HEAD, leaves the body out
             scope["method"] = "GET"

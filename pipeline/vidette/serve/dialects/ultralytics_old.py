@@ -9,7 +9,8 @@ from typing import Any
 def row(found: dict[str, Any], width: int, height: int) -> dict[str, Any]:
     """A row of today's answers -> class, name, confidence, and xcenter, ycenter, width, height of boxes, `obb`
     [x, y] * 4 of oriented ones, `segment` [x, y, ...], `keypoints` [x, y, visible, ...]."""
-    old: dict[str, Any] = {name: found[name] for name in ("class", "name", "confidence", "pixel_ratio") if name in found}
+    kept = ("class", "name", "confidence", "pixel_ratio")
+    old: dict[str, Any] = {name: found[name] for name in kept if name in found}
     box = found.get("box")
     if box is not None and "x3" in box:
         old["obb"] = [box[f"{axis}{n}"] / size for n in range(1, 5) for axis, size in (("x", width), ("y", height))]
@@ -18,8 +19,8 @@ def row(found: dict[str, Any], width: int, height: int) -> dict[str, Any]:
         old["xcenter"], old["ycenter"] = (x1 + x2) / 2 / width, (y1 + y2) / 2 / height
         old["width"], old["height"] = (x2 - x1) / width, (y2 - y1) / height
     if "segments" in found:
-        points = zip(found["segments"]["x"], found["segments"]["y"], strict=True)
-        old["segment"] = [number for x, y in points for number in (x / width, y / height)]
+        corners = zip(found["segments"]["x"], found["segments"]["y"], strict=True)
+        old["segment"] = [number for x, y in corners for number in (x / width, y / height)]
     if "keypoints" in found:
         seen = found["keypoints"]
         points = zip(seen["x"], seen["y"], seen.get("visible", [1.0] * len(seen["x"])), strict=True)
