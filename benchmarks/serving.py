@@ -21,6 +21,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -82,8 +83,12 @@ def server(
             deadline = time.monotonic() + 120
             while True:
                 try:
-                    socket.create_connection(("127.0.0.1", port), 1).close()
+                    urllib.request.urlopen(f"http://127.0.0.1:{port}/readiness", timeout=10).close()
                     break
+                except urllib.error.HTTPError as error:
+                    if error.code != 503:  # others have no such path
+                        break
+                    time.sleep(0.1)
                 except OSError:
                     if process.poll() is not None or time.monotonic() > deadline:
                         log.seek(0)
