@@ -133,9 +133,8 @@ def test_the_examples_are_right(console: Console, folder: Path, example: Path, m
     helper.set_model_props(coco, names)
     onnx.save(coco, str(models / "yolo11n.onnx"))
     monkeypatch.setenv("VIDETTE_MODELS", str(models))
-    monkeypatch.setenv("CAMERA_PASSWORD", CANARY)
-    monkeypatch.setenv("MQTT_PASSWORD", CANARY)
-    monkeypatch.setenv("SERVER_KEY", CANARY)
+    for name in ("CAMERA_PASSWORD", "MQTT_PASSWORD", "SERVER_KEY", "VIDETTE_KEY", "VIDETTE_ADMIN_KEY"):
+        monkeypatch.setenv(name, CANARY)
     with scripted(inference_server) as server:
         monkeypatch.setenv("SERVER", server.url)
         done = console("check", example)
