@@ -18,8 +18,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from tests.conftest import Collecting, make_job
 from tests.serve.conftest import Running, Serve, encoded
 from tests.serve.tasks import NAMES, SCORES, SEVERAL, SIZE, picture
+from vidette.payloads import roboflow
 
 CLIENT = httpx.Client()
 JPEG = picture(".jpg")
@@ -509,6 +511,22 @@ def test_forms_and_urls_that_make_no_sense(tasks: Running) -> None:
     refused(CLIENT.get(url), 400)
     for image in ("file:///etc/passwd", "ftp://a/b", "http://10.0.0.1/a.jpg", "nonsense", "http://[::1]/a"):
         refused(CLIENT.get(url, params={"image": image}), 400)
+
+
+@pytest.mark.parametrize("id", ["det/1", "pose/1", "seg/1", "obb/1", "cls/1", "multi/1", "tiny/1"])
+def test_answers_are_those_of_a_run(tasks: Running, run: Any, tmp_path: Path, id: str) -> None:
+    """The same picture as a source of the pipeline, at the same thresholds, as records of the payload `roboflow`."""
+    cells = np.random.default_rng(1).integers(0, 256, (10, 20, 3), np.uint8).repeat(32, axis=0).repeat(32, axis=1)
+    cv2.imwrite(str(tmp_path / "a.png"), cells)
+    sink = Collecting()
+    model = tasks.server.registry.find(id).request.path
+    run(make_job(model, {"a": str(tmp_path / "a.png")}, [sink], confidence=0.39, iou=0.3, runtime="onnx"))
+    wanted = roboflow.answer(sink.results[0].predictions)
+    body = ask(f"{tasks.url}/{id}", (tmp_path / "a.png").read_bytes(), confidence=0.39).json()
+    for row in body["predictions"] if isinstance(body["predictions"], list) else []:
+        row.pop("detection_id", None)
+    assert {name: body[name] for name in wanted} == json.loads(json.dumps(wanted))
+    assert body["predictions"]
 
 
 def test_inference_goes_before_descriptions_of_projects(serve: Serve, host: str, detector: Path) -> None:

@@ -37,7 +37,7 @@ def cases_of(script: str) -> list[str]:
 def models(tmp_path_factory: pytest.TempPathFactory, detector: Path) -> dict[str, Path]:
     """Id -> file of every model that clients ask for; `yolo/11` only where it is fetched."""
     found = task_models.write_all(tmp_path_factory.mktemp("models")) | {"tiny/1": detector}
-    found["spare/1"] = found["det/1"]
+    found["spare/1"] = found["yolov8n-640"] = found["det/1"]  # clients ask for the second as coco/3
     real = FETCHED / "yolo11n.onnx"
     return found | ({"yolo/11": real} if real.exists() else {})
 
@@ -64,7 +64,7 @@ def facts(
         shutil.copy(folder / f"a{Path(name).suffix}", folder / "pictures" / name)
     task_models.write_clip(folder / "clip.mkv")
     open_, keyed = (
-        served(models, fetch={"hosts": ["127.0.0.1"]}, aliases={"coco/3": "det/1"}),
+        served(models, fetch={"hosts": ["127.0.0.1"]}),
         served({"tiny/1": detector}, keys=[{"name": "one", "key": "right-key"}]),
     )
     real = FETCHED / "media" / "bus.jpg"
