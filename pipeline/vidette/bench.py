@@ -247,6 +247,8 @@ def variants(request: ModelRequest, described: Described, picture: Picture) -> l
 
 
 def _fits(runtime: str, request: ModelRequest) -> bool:
+    if runtime == "remote":
+        return False
     return request.device == "auto" or request.device.startswith("cuda") == (runtime == "cuda")
 
 

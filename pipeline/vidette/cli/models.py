@@ -203,6 +203,8 @@ def _runtimes(path: Path, signature: Signature, recognised: Recognised) -> dict[
     file = ModelFile(path.stem, path, signature, recognised.preprocess, recognised.dynamic)
     states = {}
     for name in names():
+        if name == "remote":
+            continue  # for models behind a URL
         try:
             plan = choose(name).plan(file, Wish(cores=cores()))
         except ModelError as error:
