@@ -164,7 +164,7 @@ def test_the_example_of_the_readme_runs(
     monkeypatch.chdir(tmp_path)
     shutil.copy(detector, "yolo11n.onnx")
     write_clip(Path("people.mp4"), 3, size=(320, 192))
-    (example,) = re.findall(r"```python\n(.*?)```", README.read_text(), re.DOTALL)
+    example = re.findall(r"```python\n(.*?)```", README.read_text(), re.DOTALL)[0]
     exec(compile(example, "README.md", "exec"), {})
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].startswith("people 0.0 ")

@@ -1,20 +1,18 @@
 """Ways into a lane: the frames of a stream, and single pictures of those who wait for an answer."""
 
 import threading
-import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import Protocol
 
-from vidette.batching import Feed
+from vidette.batching import Batcher, Feed
 from vidette.exit import Exit, Failure
 from vidette.families.base import Thresholds
 from vidette.frame import Frame
+from vidette.models import Model
 from vidette.mosaic import Mosaic
 from vidette.pixels.letterbox import Letterbox
 from vidette.result import Result
-
-if TYPE_CHECKING:
-    from vidette.lane import Lane
+from vidette.runtimes.base import Plan
 
 _RING_BYTES, _RINGS_BYTES = 12e6, 256e6
 """Memory of decoded frames that wait in the rings: of one stream, of all together."""
@@ -81,6 +79,26 @@ class Item:
         )
 
 
+class Host(Protocol):
+    """What the ways in need of their lane."""
+
+    lock: threading.Lock
+    model: Model
+    plan: Plan
+    batcher: Batcher[Item]
+    stopping: bool
+    low_water: int
+
+    @property
+    def waiting(self) -> int:
+        """With the lock held: what waits for a batch."""
+        ...
+
+    def add(self, feed: Feed[Item], item: Item) -> Item | None:
+        """With the lock held: queue an item and wake who is to run it; returns the one it displaced."""
+        ...
+
+
 class Entry:
     """Where one stream puts its frames in; used by the stream's decoding thread.
 
@@ -89,7 +107,7 @@ class Entry:
     """
 
     def __init__(
-        self, lane: "Lane", feed: Feed[Item], way_out: Exit, streams: int, on_abort: Callable[[str], None]
+        self, lane: "Host", feed: Feed[Item], way_out: Exit, streams: int, on_abort: Callable[[str], None]
     ) -> None:
         self.exit: Exit = way_out
         self.aborted = False
@@ -118,11 +136,7 @@ class Entry:
                     self._space.wait()
             if lane.stopping or self.aborted:
                 return False
-            displaced = lane.batcher.put(feed, item, time.monotonic())
-            if lane.forming_waits:
-                lane.device.notify_all()
-            if lane.idle and not lane.crowded:
-                lane.work.notify()
+            displaced = lane.add(feed, item)
         if displaced is not None:
             self.exit.ledger.drop("overwritten")
         return True
@@ -184,7 +198,7 @@ class Desk:
 
     exit = None
 
-    def __init__(self, lane: "Lane", feed: Feed[Item], capacity: int) -> None:
+    def __init__(self, lane: "Host", feed: Feed[Item], capacity: int) -> None:
         self.aborted = False
         self._lane = lane
         self._feed = feed
@@ -207,11 +221,7 @@ class Desk:
         with lane.lock:
             if lane.stopping or len(self._feed.ring) >= self._capacity:
                 return None
-            lane.batcher.put(self._feed, item, time.monotonic())
-            if lane.forming_waits:
-                lane.device.notify_all()
-            if lane.idle and not lane.crowded:
-                lane.work.notify()
+            lane.add(self._feed, item)
         return item
 
     @property

@@ -12,7 +12,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 
-from vidette.batching import Batcher
+from vidette.batching import Batcher, Feed
 from vidette.entry import Desk, Entry, Item
 from vidette.errors import DecodeError, VidetteError
 from vidette.exit import Exit, Failure
@@ -88,6 +88,15 @@ class Lane:
     def waiting(self) -> int:
         """With the lock held: pictures, and tiles of pictures, that wait for a batch."""
         return self.batcher.waiting + len(self._tiles)
+
+    def add(self, feed: Feed[Item], item: Item) -> Item | None:
+        """With the lock held: queue an item and wake who is to run it; returns the one it displaced."""
+        displaced = self.batcher.put(feed, item, time.monotonic())
+        if self.forming_waits:
+            self.device.notify_all()
+        if self.idle and not self.crowded:
+            self.work.notify()
+        return displaced
 
     @property
     def active(self) -> int:

@@ -43,7 +43,7 @@ def test_the_format_is_the_chosen_one(tmp_path):
     sink = opened(tmp_path / "out.jsonl", format="ultralytics")
     sink.write(result())
     sink.close()
-    assert records(tmp_path / "out.jsonl")[0]["predictions"] == payload("ultralytics")(detections())
+    assert records(tmp_path / "out.jsonl")[0]["predictions"] == payload("ultralytics")(detections())["predictions"]
 
 
 def test_an_old_file_is_replaced_unless_append(tmp_path):
