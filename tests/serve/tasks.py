@@ -98,6 +98,12 @@ def single(path: Path) -> Path:
     return _write(path, "classify", [f"c{i}" for i in range(7)], {"output0": scores}, {"output0": "Softmax"})
 
 
+def certain(path: Path) -> Path:
+    """Seven classes; the first has 1, the others exactly 0."""
+    logits = np.array([[1000, 0, 0, 0, 0, 0, 0]], np.float32)
+    return _write(path, "classify", [f"c{i}" for i in range(7)], {"output0": logits})
+
+
 def several(path: Path) -> Path:
     """Three classes that may hold at once, with SEVERAL."""
     odds = np.array([SEVERAL], np.float32)

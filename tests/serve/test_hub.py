@@ -10,7 +10,7 @@ import pytest
 
 from tests.cli.console import start
 from tests.serve.conftest import Running, Serve, encoded
-from tests.serve.tasks import SIZE, picture, write_clip
+from tests.serve.tasks import SIZE, certain, picture, write_clip
 
 CLIENT = httpx.Client()
 
@@ -113,15 +113,8 @@ def test_classify_answers_five_whatever_conf_is(tasks: Running, conf: float | No
 
 
 def test_classify_answers_five_also_where_scores_are_zero(serve: Serve, tmp_path: Path) -> None:
-    import numpy as np
-
-    from tests.families.constant import make_constant
-
-    logits = np.array([[300, 0, 0, 0, 0, 0, 0]], np.float32)
-    model = make_constant(tmp_path / "c.onnx", {"images": ("float32", (1, 3, 32, 32))}, {"probabilities": logits},
-                          {"probabilities": "Softmax"})  # fmt: skip
-    running = serve({"c": model})
-    assert len(rows(ask(running, "c"))) == 5
+    found = rows(ask(serve({"c": certain(tmp_path / "c.onnx")}), "c"))
+    assert [row["confidence"] for row in found] == [1, 0, 0, 0, 0]
 
 
 def test_semantic(tasks: Running) -> None:
