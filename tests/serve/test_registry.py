@@ -263,3 +263,24 @@ def test_a_folder_is_looked_at_once_a_second(detector: Path, tmp_path: Path) -> 
     assert [request.id for request in folder.look() or ()] == ["x"]
     with pytest.raises(ConfigError, match="no such folder"):
         ModelsFolder(tmp_path / "missing")
+
+
+def test_loading_gives_way_and_the_loaded_model_does_not(detector: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Threads inherit the priority of the one that starts them: those of the new model must not stay behind."""
+    if not loading._may_raise():
+        pytest.skip("this system does not let a thread have its priority back")
+    usual = os.getpriority(os.PRIO_PROCESS, 0)
+    seen: list[int] = []
+    plain = loading.load
+
+    def looked(*args: Any) -> Any:
+        seen.append(os.getpriority(os.PRIO_PROCESS, threading.get_native_id()))
+        return plain(*args)
+
+    monkeypatch.setattr(loading, "load", looked)
+    opened = loading._open(ModelRequest("tiny/1", detector, runtime="onnx"))
+    assert seen == [usual + 10]
+    threads = [thread.native_id for thread in opened.lane._threads]
+    assert [os.getpriority(os.PRIO_PROCESS, id) for id in threads if id is not None] == [usual] * len(threads)
+    assert {os.getpriority(os.PRIO_PROCESS, id) for id in loading._threads()} == {usual}
+    loading._close([opened.lane])

@@ -2,17 +2,22 @@
 
 import asyncio
 import os
+import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 from vidette.engine import DRAIN_S, plan_line
 from vidette.job import ModelRequest
 from vidette.lane import Lane
 from vidette.models import Described, describe, load
+
+_NICE = 10
+"""By how much loading gives way."""
 
 Version = tuple[int, int, int]
 """What tells one content of a file from another: time of change, size, inode."""
@@ -66,13 +71,62 @@ class Loader:
 
 def _open(request: ModelRequest) -> Opened:
     begin, version, before = time.monotonic(), version_of(request.path), _resident()
-    described = describe(request.source)
     mode = "adaptive" if request.plan == "auto" else request.plan
-    lane = Lane(load(request, mode, described))
-    lane.start()
+    with _giving_way():
+        described = describe(request.source)
+        lane = Lane(load(request, mode, described))
+        lane.start()
     size = max(_resident() - before, version[1] if version is not None else 0)
     reason = "as asked" if request.plan != "auto" else "auto: for clients"
     return Opened(lane, described, version, size, time.monotonic() - begin, plan_line(lane, reason))
+
+
+@contextmanager
+def _giving_way() -> Iterator[None]:
+    """Low priority for this thread, so that loading takes only what answering leaves.
+
+    Threads inherit it, also those that the new model will answer with: they are raised again at the end. Where the
+    system does not allow that (no CAP_SYS_NICE, see setpriority(2)) the priority stays as it is.
+    """
+    me = threading.get_native_id()
+    usual = os.getpriority(os.PRIO_PROCESS, me)
+    if not _may_raise():
+        yield
+        return
+    before = _threads()
+    os.setpriority(os.PRIO_PROCESS, me, usual + _NICE)
+    try:
+        yield
+    finally:
+        for thread in (_threads() - before) | {me}:
+            with suppress(OSError):  # it has ended meanwhile
+                os.setpriority(os.PRIO_PROCESS, thread, usual)
+
+
+@cache
+def _may_raise() -> bool:
+    """Whether a thread may get its priority back: asked with one that ends anyway."""
+    found: list[bool] = []
+
+    def ask() -> None:
+        me = threading.get_native_id()
+        usual = os.getpriority(os.PRIO_PROCESS, me)
+        with suppress(OSError):
+            os.setpriority(os.PRIO_PROCESS, me, usual + 1)
+            os.setpriority(os.PRIO_PROCESS, me, usual)
+            found.append(True)
+
+    thread = threading.Thread(target=ask, name="vidette:priority")
+    thread.start()
+    thread.join()
+    return bool(found)
+
+
+def _threads() -> set[int]:
+    """All threads of this process; none where /proc does not say."""
+    with suppress(OSError):
+        return set(map(int, os.listdir("/proc/self/task")))
+    return set()
 
 
 def _close(lanes: Iterable[Lane]) -> None:
