@@ -1,6 +1,5 @@
 """A model ready to run: its file read, its family recognised, its runtime open, its limits resolved."""
 
-import contextlib
 import difflib
 import threading
 from collections.abc import Sequence
@@ -21,6 +20,7 @@ from vidette.pixels.letterbox import Letterbox, Region, fit, own_shape
 from vidette.pixels.preprocess import Preprocess
 from vidette.pixels.slot import SlotWriter
 from vidette.pixels.tiles import regions
+from vidette.predictions.detections import Detections
 from vidette.rebatching import rebatched
 from vidette.remote.dialects import Asked
 from vidette.remote.endpoint import Endpoint
@@ -123,10 +123,16 @@ class Model:
         first = 0 if self._one_by_one else 1
         nothing = [np.zeros([size or 1 for size in output.shape[first:]], output.dtype) for output in self._outputs]
         try:
-            self.decoder(nothing, box, self.limits)
+            found = self.decoder(nothing, box, self.limits)
         except DecodeError:
-            with contextlib.suppress(DecodeError, ModelError):  # they belong to frames, and are told there
-                self.decoder(self.rows(self.session.run(self.session.buffer(box.shape), 1), 0), box, self.limits)
+            try:
+                found = self.decoder(
+                    self.rows(self.session.run(self.session.buffer(box.shape), 1), 0), box, self.limits
+                )
+            except (DecodeError, ModelError):
+                return  # they belong to frames, and are told there
+        if isinstance(found, Detections) and found.masks is not None:
+            found.masks.outlines()  # what records and drawings will ask for
 
     def rows(self, outputs: Outputs, index: int) -> Outputs:
         """What of all outputs belongs to one picture of a batch: what its decoder takes."""
