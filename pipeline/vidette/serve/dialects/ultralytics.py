@@ -19,7 +19,6 @@ from vidette import __version__
 from vidette.exit import Failure
 from vidette.payloads import roboflow, ultralytics
 from vidette.predictions import Predictions
-from vidette.predictions.detections import Detections
 from vidette.predictions.semantic import SemanticMap
 from vidette.result import Result
 from vidette.serve import videos
@@ -41,7 +40,6 @@ TASKS = {
 }  # fmt: skip
 _RANGES = {"conf": (0.01, 1.0), "iou": (0.0, 0.95), "imgsz": (32, 1280)}
 _OLD_NAMES = {"conf": "confidence", "imgsz": "size"}
-_TOP = 5
 
 
 @router.post("/predict", summary="Predictions for a picture or video")
@@ -86,11 +84,9 @@ async def respond(request: Request, named: str | None) -> Response:
         data, filename = await _media(form, server)
         name = _model_name(server, named or _text(form, "model"))
     async with server.registry.use(name, float(bounds.deadline)) as held:
-        task = TASKS[held.model.task]
         wanted = Wanted(
-            confidence=-1.0 if task == "classify" else 0.25 if options["conf"] is None else options["conf"],
+            confidence=0.25 if options["conf"] is None else options["conf"],  # classes: the best five, whatever it is
             iou=0.45 if options["iou"] is None else options["iou"],
-            top_k=_TOP,
         )
         chosen = limits(held, wanted)
         size = None if options["imgsz"] is None else int(options["imgsz"])
@@ -166,7 +162,7 @@ def _image(outcome: Result | Failure) -> dict[str, Any]:
 def rows(predictions: Predictions) -> list[dict[str, Any]]:
     """The rows of one picture."""
     found: list[dict[str, Any]] = ultralytics.answer(predictions)["predictions"]
-    return found if isinstance(predictions, Detections) else found[:_TOP]
+    return found
 
 
 def _metadata(server: Server, held: Held, images: int, begin: float) -> dict[str, Any]:
