@@ -117,6 +117,12 @@ def semantic(path: Path) -> Path:
     return _write(path, "semantic", ["background", "road", "sky"], {"output0": classes})
 
 
+def stripes(path: Path) -> Path:
+    """Eight classes, one beside the other."""
+    classes = np.arange(SIDE, dtype=np.uint8)[None, None, :].repeat(SIDE, axis=1) // (SIDE // 8)
+    return _write(path, "semantic", [f"s{i}" for i in range(8)], {"output0": classes.astype(np.uint8)})
+
+
 TASKS: dict[str, Callable[[Path], Path]] = {
     "det/1": detection, "pose/1": keypoints, "seg/1": segmentation, "obb/1": oriented, "cls/1": single,
     "multi/1": several, "sem/1": semantic,

@@ -10,7 +10,7 @@ import pytest
 
 from tests.cli.console import start
 from tests.serve.conftest import Running, Serve, encoded
-from tests.serve.tasks import SIZE, certain, picture, write_clip
+from tests.serve.tasks import SIZE, certain, picture, stripes, write_clip
 
 CLIENT = httpx.Client()
 
@@ -124,6 +124,10 @@ def test_semantic(tasks: Running) -> None:
     mask = answer.json()["images"][0]["semantic_mask"]
     assert (mask["shape"], mask["encoding"]) == ([SIZE[1], SIZE[0]], "png")
     assert base64.b64decode(mask["data"]).startswith(b"\x89PNG")
+
+
+def test_every_class_of_a_semantic_map_is_told(serve: Serve, tmp_path: Path) -> None:
+    assert len(rows(ask(serve({"s": stripes(tmp_path / "s.onnx")}), "s"))) == 8
 
 
 @pytest.mark.parametrize(
