@@ -119,7 +119,7 @@ def semantic(path: Path) -> Path:
 
 def stripes(path: Path) -> Path:
     """Eight classes, one beside the other."""
-    classes = np.arange(SIDE, dtype=np.uint8)[None, None, :].repeat(SIDE, axis=1) // (SIDE // 8)
+    classes = np.arange(SIDE)[None, None, :].repeat(SIDE, axis=1) // (SIDE // 8)
     return _write(path, "semantic", [f"s{i}" for i in range(8)], {"output0": classes.astype(np.uint8)})
 
 
