@@ -100,6 +100,19 @@ def test_rates_slide_and_say_when() -> None:
     rates.count("a")
 
 
+def test_callers_that_ask_no_more_are_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("vidette.serve.rates._CALLERS", 3)
+    now = 0.0
+    rates = Rates(RateConfig.model_validate({"requests": 1, "window": "10s"}), lambda: now)
+    for number in range(3):
+        rates.count(f"old{number}")
+    now = 11.0
+    rates.count("new")
+    assert set(rates._times) == {"new"}
+    with pytest.raises(RequestError):
+        rates.count("new")
+
+
 def test_hubs_preset_is_100_an_hour(serve: Serve) -> None:
     config = ServerConfig.model_validate({"rate": "hub"})
     assert config.rate is not None

@@ -148,6 +148,16 @@ def test_models_that_cannot_be_loaded(start: Start, detector: Path, tmp_path: Pa
     assert any("bad.onnx" in line for line in alone.lines[:-1])
 
 
+def test_a_cameras_model_that_cannot_be_loaded_ends_it(start: Start, tmp_path: Path) -> None:
+    (tmp_path / "bad.onnx").write_bytes(b"no model")
+    site = tmp_path / "site.yaml"
+    site.write_text("models: {m: {path: bad.onnx}}\nstreams: {cam: {url: 'testsrc:'}}\nserver: {port: 0}\n")
+    server = start(str(site))
+    assert server.end() == 1
+    assert len(server.lines) == 2
+    assert "bad.onnx" in server.lines[1]
+
+
 def refusal(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
     assert main(["serve", *arguments]) == 2
     out = capsys.readouterr()

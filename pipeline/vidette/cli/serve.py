@@ -62,7 +62,7 @@ def call(args: argparse.Namespace) -> int:
     except VidetteError as error:
         print(f"vidette: {error}", file=sys.stderr)
         code = 1
-    if server.engine is not None and not args.quiet:
+    if server.engine is not None and server.engine.started is not None and not args.quiet:
         print(summary(server.engine.report()), file=sys.stderr)
     leave(code)
     return code
