@@ -5,6 +5,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import time
 from pathlib import Path
 
 import pytest
@@ -55,12 +56,29 @@ def test_what_was_compiled_at_build_time_is_used_from_another_folder(tmp_path: P
     """As in a read-only install: the cache beside the kernels is filled, the process has to write elsewhere."""
     built = tmp_path / "built"
     assert _call(NUMBA_CACHE_DIR=str(built))[1] <= 1
-    compiled = next(built.iterdir())
     elsewhere = tmp_path / "elsewhere"
-    elsewhere.mkdir()
-    _jit.seed(elsewhere, compiled)
+    _jit.seed(elsewhere / _jit.sources(), built / _jit.sources())
     assert _call(NUMBA_CACHE_DIR=str(elsewhere)) == [1, 0]
-    shutil.rmtree(elsewhere)
+
+
+def test_a_change_of_any_kernel_is_a_cache_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """numba itself would run a kernel with the old version of what it calls in another file."""
+    copy = tmp_path / "kernels"
+    shutil.copytree(_jit.KERNELS, copy, ignore=shutil.ignore_patterns("__pycache__"))
+    monkeypatch.setattr(_jit, "KERNELS", copy)
+    before = _jit.sources()
+    assert _jit.sources() == before
+    (copy / "resize.py").write_text((copy / "resize.py").read_text() + "\n")
+    assert _jit.sources() != before
+
+
+def test_old_caches_are_swept_after_a_month(tmp_path: Path) -> None:
+    for name in ("kernels-now", "kernels-old", "other"):
+        (tmp_path / name).mkdir()
+    _jit.sweep(tmp_path / "kernels-now", time.time() + 29 * 86400)
+    assert (tmp_path / "kernels-old").exists()
+    _jit.sweep(tmp_path / "kernels-now", time.time() + 31 * 86400)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["kernels-now", "other"]
 
 
 def test_without_any_folder_kernels_compile_all_the_same() -> None:

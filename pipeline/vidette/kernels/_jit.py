@@ -8,16 +8,17 @@ compiling takes seconds.
 """
 
 import contextlib
+import hashlib
 import os
 import shutil
 import tempfile
+import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TypeVar
 
 import numba
 import numba.core.config
-from numba.core.caching import UserProvidedCacheLocator
 
 F = TypeVar("F", bound=Callable[..., object])
 
@@ -47,18 +48,39 @@ def cache_folder(environment: Mapping[str, str], can_write: Callable[[Path], boo
     return next((folder for folder in candidates if can_write(folder)), None)
 
 
-def seed(folder: Path, source: Path = KERNELS / "__pycache__") -> None:
-    """Copy what is compiled beside the kernels to where numba will look for it below `folder`."""
-    target = folder / UserProvidedCacheLocator.get_suitable_cache_subpath(str(KERNELS / "nms.py"))
-    if source.is_dir() and not target.exists():
+def sources() -> str:
+    """A name for all kernel sources as they are: what was compiled of other ones lies elsewhere.
+
+    numba looks at the file of a kernel alone: one whose helper in another file has changed would run with the old one.
+    """
+    digest = hashlib.blake2b(digest_size=8)
+    for path in sorted(KERNELS.glob("*.py")):
+        digest.update(path.read_bytes())
+    return f"kernels-{digest.hexdigest()}"
+
+
+def seed(folder: Path, source: Path) -> None:
+    """Copy what is compiled beside the kernels to where numba will look for it."""
+    if source.is_dir() and not folder.exists():
         with contextlib.suppress(OSError):  # then it compiles
-            shutil.copytree(source, target, ignore=shutil.ignore_patterns("*.pyc"))
+            shutil.copytree(source, folder)
 
 
-_folder = cache_folder(os.environ)
-CACHED = _folder is not None
-if _folder is not None and _folder != KERNELS / "__pycache__":
-    seed(_folder)
+def sweep(folder: Path, now: float) -> None:
+    """Remove what was compiled of sources that have been others for a month."""
+    for old in folder.parent.glob("kernels-*"):
+        with contextlib.suppress(OSError):
+            if old != folder and now - old.stat().st_mtime > 30 * 86400:
+                shutil.rmtree(old)
+
+
+_parent = cache_folder(os.environ)
+CACHED = _parent is not None
+if _parent is not None:
+    _folder = _parent / sources()
+    if not _folder.exists():
+        sweep(_folder, time.time())
+        seed(_folder, KERNELS / "__pycache__" / _folder.name)
     numba.core.config.CACHE_DIR = str(_folder)
 
 
