@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from starlette.datastructures import QueryParams
 
 from tests.serve.conftest import Running, Serve, encoded
+from vidette.serve import openapi
 from vidette.serve.base64_pictures import decode_picture_text
 from vidette.serve.dialects.roboflow_hosted import read_query
 from vidette.serve.errors import RequestError
@@ -88,6 +89,8 @@ def test_the_document_names_what_there_is(server: Running) -> None:
     operations = [operation for path in document["paths"].values() for operation in path.values()]
     assert len({operation["operationId"] for operation in operations}) == len(operations)
     assert all(operation["summary"] for operation in operations)
+    alike = ("/infer/", "/vidette")
+    assert [path for path in document["paths"] if path not in openapi._ROUTES and not path.startswith(alike)] == []
     names = {parameter["name"] for parameter in document["paths"]["/{dataset}/{version}"]["post"]["parameters"]}
     assert {"confidence", "overlap", "classes", "format", "image"} <= names
     assert httpx.get(f"{server.url}/docs").status_code == 200

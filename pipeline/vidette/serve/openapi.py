@@ -111,6 +111,10 @@ _FORM: Schema = _object(
     {"file": _FILE}, model=_TEXT, conf={"type": "number", "minimum": 0.01, "maximum": 1},
     iou={"type": "number", "minimum": 0, "maximum": 0.95}, imgsz={"type": "integer", "minimum": 32, "maximum": 1280},
 )  # fmt: skip
+_OLD_FORM: Schema = _object(
+    {"image": _FILE}, url=_TEXT, confidence=_FORM["properties"]["conf"], iou=_FORM["properties"]["iou"],
+    size=_FORM["properties"]["imgsz"],
+)  # fmt: skip
 _HOSTED_BODY = {
     "application/x-www-form-urlencoded": _BASE64,
     "application/json": {"anyOf": [_BASE64, _object({"image": _ANY})]},
@@ -133,6 +137,11 @@ _ROUTES: dict[str, tuple[dict[str, Schema] | None, dict[str, Schema], tuple[int,
           _INFERRING),
     "/predict": _HUB,
     "/api/models/{model}/predict": _HUB,
+    "/v1/predict/{model}": (
+        {"multipart/form-data": _OLD_FORM},
+        {_JSON: _object({"success": {"type": "boolean"}, "message": _TEXT, "data": _list(_ANY)})},
+        _INFERRING,
+    ),
     "/model/registry": (None, {_JSON: _ref("Registry")}, _GUARDED),
     "/model/add": ({_JSON: _ref("ModelRequestBody")}, {_JSON: _ref("Registry")}, _MANAGING),
     "/model/remove": ({_JSON: _ref("ModelRequestBody")}, {_JSON: _ref("Registry")}, _MANAGING),
