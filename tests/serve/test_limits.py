@@ -4,6 +4,8 @@ import base64
 import hashlib
 import logging
 import re
+import time
+from collections.abc import Iterator
 
 import httpx
 import pytest
@@ -83,6 +85,35 @@ def test_bodies_and_pictures_are_bounded(serve: Serve) -> None:
     answer = httpx.post(f"{url}/tiny/1", content=large)
     assert answer.status_code == 400
     assert "pixels" in answer.json()["message"]
+
+
+@pytest.mark.parametrize("path", ["/tiny/1", "/infer/object_detection", "/"])
+def test_a_slow_line_neither_ends_in_504_nor_keeps_a_model(serve: Serve, path: str) -> None:
+    running = serve(limits={"deadline": "700ms"})
+    request = {
+        "/tiny/1": httpx.Request("POST", f"{running.url}/tiny/1", content=PICTURE),
+        "/infer/object_detection": httpx.Request(
+            "POST", f"{running.url}/infer/object_detection",
+            json={"model_id": "tiny/1", "image": {"type": "base64", "value": PICTURE.decode()}},
+        ),
+        "/": httpx.Request("POST", f"{running.url}/", files={"file": encoded()}, data={"model": "tiny/1"}),
+    }[path]  # fmt: skip
+    body = request.read()
+    held = running.server.registry.find("tiny/1")
+    busy = []
+
+    def slowly() -> Iterator[bytes]:
+        yield body[:20]
+        for at in (20, 40):
+            time.sleep(0.5)
+            busy.append(held.busy)
+            yield body[at : at + 20 if at == 20 else None]
+
+    answer = httpx.post(
+        request.url, content=slowly(), headers={"content-type": request.headers.get("content-type", "")}
+    )
+    assert answer.status_code == 200, answer.text
+    assert busy == [0, 0]
 
 
 def test_rates_slide_and_say_when() -> None:

@@ -1,5 +1,6 @@
 """Roboflow's inference server, API v1: registry, batches, fields, refusals."""
 
+import asyncio
 import base64
 import uuid
 from typing import Any
@@ -174,6 +175,25 @@ def test_kinds_of_images(tasks: Running, host: str) -> None:
         {"type": "base64", "value": "data:image/png;base64," + image()["value"]},
     ):  # fmt: skip
         assert found(ask(tasks, image=given)) == EVERY
+
+
+def test_urls_of_a_list_are_fetched_beside_each_other_and_within_the_deadline(
+    serve: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    running = serve(limits={"deadline": "1s"})
+
+    async def fetch(url: str) -> bytes:
+        await asyncio.sleep(float(url.rpartition("/")[2]))
+        return encoded()
+
+    monkeypatch.setattr(running.server.fetcher, "fetch", fetch)
+
+    def asked(*seconds: float) -> httpx.Response:
+        return ask(running, "tiny/1", "object_detection", image=[{"type": "url", "value": f"x/{s}"} for s in seconds])
+
+    assert len(asked(0.4, 0.4, 0.4, 0.4).json()) == 4
+    assert "1s" in refused(asked(0, 30, 0), 400)  # no 504: who asks again would wait again
+    assert running.server.registry.find("tiny/1").busy == 0
 
 
 @pytest.mark.parametrize("model", ["det/1", "pose/1", "seg/1", "cls/1", "multi/1", "obb/1", "sem/1"])

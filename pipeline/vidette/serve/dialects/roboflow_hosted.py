@@ -176,17 +176,20 @@ async def infer(request: Request, dataset: str, version: str) -> Response:
             raise
         return json_response({"message": error.message, "Message": error.message}, 403)  # as the hosted API spells it
     query = read_query(request.query_params)
-    async with server.registry.use(f"{dataset}/{version}", float(bounds.deadline)) as held:
+    name = f"{dataset}/{version}"
+    server.registry.find(name)  # an unknown model is told before the picture comes
+    data = await picture_of(request, server)  # however long that takes: the clock and the model are not held by it
+    deadline = time.monotonic() + float(bounds.deadline)
+    async with server.registry.use(name, float(bounds.deadline)) as held:
         if query.best and held.model.task == "keypoints":
             raise RequestError(422, "confidence: keypoint models have no `best` threshold")
-        data = await picture_of(request, server)
         side = enough(held, drawn=query.format != "json")
         picture, decode_s = await server.pictures.read(data, side, upright=query.oriented)
         chosen = limits(
             held,
             wanted(query.confidence, query.overlap, None, query.classes, query.max_detections, None, query.masks),
         )
-        outcomes = await predict(held, [picture], chosen, begin + float(bounds.deadline), decode_s)
+        outcomes = await predict(held, [picture], chosen, deadline, decode_s)
     shown, outcome = query.shown, outcomes[0]
     if query.format == "image" and isinstance(outcome, Result):
         drawn = await asyncio.to_thread(jpeg, picture, outcome.predictions, shown.stroke, shown.labels)

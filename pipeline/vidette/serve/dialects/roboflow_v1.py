@@ -3,6 +3,7 @@
 Wire formats: https://inference.roboflow.com/ and the public `inference-sdk` client.
 """
 
+import asyncio
 import time
 from typing import Annotated, Any, Literal
 from uuid import uuid4
@@ -22,6 +23,9 @@ from vidette.serve.registry import Held
 from vidette.serve.server import Server
 
 router = APIRouter(tags=["inference server v1"])
+
+_FETCHES = 4
+"""URLs of one request that are fetched at once."""
 
 
 class ImageObject(BaseModel):
@@ -161,13 +165,15 @@ async def infer(request: Request) -> Response:
     server: Server = request.app.state.server
     bounds = server.config.limits
     begin = time.monotonic()
-    deadline = begin + float(bounds.deadline)
     body: InferRequest = parsed(InferRequest, await read_body(request, float(bounds.body), float(bounds.slow)))
     server.admit(request, given_keys(request, body.api_key), "infer")
     single = isinstance(body.image, ImageObject)
     objects = [body.image] if isinstance(body.image, ImageObject) else body.image
     if len(objects) > bounds.pictures:
         raise RequestError(413, f"{len(objects)} pictures in one request; this server takes {bounds.pictures}")
+    server.registry.find(body.model_id)  # an unknown model is told before anything is fetched
+    files = await _files(server, objects)
+    deadline = time.monotonic() + float(bounds.deadline)
     async with server.registry.use(body.model_id, float(bounds.deadline)) as held:
         task = held.model.task
         if body.confidence == "best" and task == "keypoints":
@@ -183,13 +189,11 @@ async def infer(request: Request) -> Response:
         upright = not body.disable_preproc_auto_orient
         pictures = []
         decode_s = 0.0
-        for number, given in enumerate(objects):
+        for number, data in enumerate(files):
             try:
-                data = await _bytes_of(server, given)
                 picture, took = await server.pictures.read(data, side, upright=upright)
             except RequestError as error:
-                where = "" if single else f" (picture {number})"
-                raise RequestError(error.status, error.message + where, error.headers) from None
+                raise error if single else _numbered(error, number) from None
             pictures.append(picture)
             decode_s += took
         outcomes = await predict(held, pictures, chosen, deadline, decode_s / max(1, len(pictures)))
@@ -212,6 +216,32 @@ for _route in sorted(set(_ROUTES.values())):
         openapi_extra={"requestBody": {"required": True, "content": {"application/json": {
             "schema": {"$ref": "#/components/schemas/InferRequest"}}}}},
     )  # fmt: skip
+
+
+async def _files(server: Server, objects: list[ImageObject]) -> list[bytes]:
+    """The bytes of each picture. URLs are fetched beside each other, all of them within the request's deadline."""
+    places = asyncio.Semaphore(_FETCHES)
+
+    async def one(given: ImageObject) -> bytes:
+        async with places:
+            return await _bytes_of(server, given)
+
+    seconds = server.config.limits.deadline
+    try:
+        async with asyncio.timeout(float(seconds)):
+            found = await asyncio.gather(*map(one, objects), return_exceptions=True)
+    except TimeoutError:
+        raise RequestError(400, f"Could not load input image. Cause: the URLs took longer than {seconds}") from None
+    for number, each in enumerate(found):
+        if isinstance(each, RequestError):
+            raise each if len(objects) == 1 else _numbered(each, number)
+        if isinstance(each, BaseException):
+            raise each
+    return [each for each in found if isinstance(each, bytes)]
+
+
+def _numbered(error: RequestError, number: int) -> RequestError:
+    return RequestError(error.status, f"{error.message} (picture {number})", error.headers)
 
 
 async def _bytes_of(server: Server, given: ImageObject) -> bytes:

@@ -83,6 +83,7 @@ async def respond(request: Request, named: str | None) -> Response:
         options = {name: _number(form, name) for name in _RANGES}
         data, filename = await _media(form, server)
         name = _model_name(server, named or _text(form, "model"))
+    deadline = time.monotonic() + float(bounds.deadline)  # a slow line is not the model's fault
     async with server.registry.use(name, float(bounds.deadline)) as held:
         wanted = Wanted(
             confidence=0.25 if options["conf"] is None else options["conf"],  # classes: the best five, whatever it is
@@ -96,7 +97,7 @@ async def respond(request: Request, named: str | None) -> Response:
                 raise RequestError(413, f"the video is larger than the {bounds.video} that this server takes")
             return await _video(server, held, chosen, data, size, begin, headers)
         picture, decode_s = await server.pictures.read(data, enough(held, size))
-        outcome = (await predict(held, [picture], chosen, begin + float(bounds.deadline), decode_s, size))[0]
+        outcome = (await predict(held, [picture], chosen, deadline, decode_s, size))[0]
         images = [await asyncio.to_thread(_image, outcome)]  # outlines and PNG take milliseconds
     return json_response({"images": images, "metadata": _metadata(server, held, 1, begin)}, headers=headers)
 
