@@ -143,3 +143,30 @@ def test_a_peer_that_says_nothing_is_left(monkeypatch: pytest.MonkeyPatch) -> No
     with socket.create_server(("127.0.0.1", 0)) as silent:
         port = silent.getsockname()[1]
         assert "within 200ms" in refusal(f"http://127.0.0.1:{port}/", timeout="200ms", hosts=["127.0.0.1"])
+
+
+def test_slow_hosts_do_not_hold_up_others() -> None:
+    async def scenario() -> bytes:
+        released = asyncio.Event()
+
+        async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            if b"/slow" in await reader.readline():
+                await released.wait()
+            writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 7\r\nConnection: close\r\n\r\npicture")
+            writer.close()
+
+        peer = await asyncio.start_server(answer, "127.0.0.1", 0)
+        url = f"http://127.0.0.1:{peer.sockets[0].getsockname()[1]}"
+        fetcher = Fetcher(FetchConfig.model_validate({"hosts": ["127.0.0.1"]}))
+        slow = [asyncio.create_task(fetcher.fetch(f"{url}/slow")) for _ in range(20)]
+        await asyncio.sleep(0.1)
+        try:
+            async with asyncio.timeout(5):
+                return await fetcher.fetch(f"{url}/quick")
+        finally:
+            released.set()
+            await asyncio.gather(*slow)
+            await fetcher.close()
+            peer.close()
+
+    assert asyncio.run(scenario()) == b"picture"

@@ -200,6 +200,17 @@ def test_a_video_is_what_vidette_run_makes_of_it(tasks: Running, detector: Path,
     assert len({str(found) for found in wanted}) == 5  # every frame is another
 
 
+def test_a_video_that_is_longer_than_the_server_takes_says_so(serve: Serve, tmp_path: Path) -> None:
+    clip = tmp_path / "clip.mkv"
+    write_clip(clip)  # five frames
+    for most, said in ((5, None), (3, "only the first 3 frames")):
+        running = serve(limits={"video_frames": most})
+        body = ask(running, "tiny/1", file=("clip.mkv", clip.read_bytes(), "video/x-matroska")).json()
+        assert body["metadata"]["imageCount"] == len(body["images"]) == most
+        assert body["metadata"].get("error", "").startswith(said or "")
+        assert ("error" in body["metadata"]) == (said is not None)
+
+
 def test_the_form_of_before_2024(tasks: Running) -> None:
     def old(model: str, **fields: str) -> dict[str, Any]:
         answer = CLIENT.post(f"{tasks.url}/v1/predict/{model}", files={"image": picture()}, data=fields)

@@ -26,6 +26,9 @@ clients: inference_sdk.InferenceHTTPClient(api_url="http://127.0.0.1:9001", api_
 scripts for Ultralytics HUB, curl; try http://127.0.0.1:9001/ in a browser
 """
 
+_OPTIONS = {"keys": "--key", "models_folder": "--models"}
+"""Fields of the section `server` -> their options, where the names differ."""
+
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Options of `vidette serve`."""
@@ -88,7 +91,9 @@ def _settings(args: argparse.Namespace) -> tuple[ServerConfig, list[ModelRequest
     if args.key:
         scopes = ["infer", "manage", "stream"]
         given["keys"] = [{"name": f"key {n}", "key": key, "scopes": scopes} for n, key in enumerate(args.key, 1)]
-    config = parse(ServerConfig, config.model_dump() | given, lambda field: "--" + field.replace("_", "-"))
+    config = parse(
+        ServerConfig, config.model_dump() | given, lambda field: _OPTIONS.get(field, "--" + field.replace("_", "-"))
+    )
     models += [_model(text) for text in args.model]
     if not models and config.models_folder is None:
         models.append(_model(f"faces={default_model('--model ID=FILE')}"))

@@ -20,6 +20,8 @@ from vidette.urls import redact
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 _REDIRECTS = 5
+_CONNECTIONS = 100
+"""Of all clients together: a few hosts that are slow must not hold up the others' pictures."""
 _CARRIERS = tuple(map(ipaddress.IPv6Network, ("64:ff9b::/96", "64:ff9b:1::/48", "2002::/16", "2001::/32", "::/96")))
 """IPv6 networks whose addresses mean IPv4 ones: NAT64, 6to4, Teredo, IPv4-compatible."""
 
@@ -73,8 +75,9 @@ class Fetcher:
 
         if self._pool is None:
             self._pool = httpcore.AsyncConnectionPool(
-                ssl_context=ssl.create_default_context(), network_backend=_backend(self), keepalive_expiry=5
-            )
+                ssl_context=ssl.create_default_context(), network_backend=_backend(self), keepalive_expiry=5,
+                max_connections=_CONNECTIONS,
+            )  # fmt: skip
         first = url
         for _ in range(_REDIRECTS + 1):
             _check_form(url, first)

@@ -43,7 +43,8 @@ async def outcomes(
 ) -> AsyncIterator[Result | Failure]:
     """One outcome for each frame, in order, at most `most`. `deadline` (seconds) is that of each frame.
 
-    Raises RequestError 400 when it cannot be read at all, before the first outcome.
+    Raises RequestError 400 when it cannot be read at all, before the first outcome; 413 after the last when there are
+    more than `most`.
     """
     loop = asyncio.get_running_loop()
     stop = threading.Event()
@@ -53,20 +54,22 @@ async def outcomes(
     try:
         source = await asyncio.to_thread(open_source, path, SourceOptions("http", 0, 1, "lossless", stop))
         frames = source.frames()
-        count = 0
-        while count < most:
-            frame = await asyncio.to_thread(next, frames, _DONE)
-            if frame is _DONE:
-                break
+        count, more = 0, False
+        while (frame := await asyncio.to_thread(next, frames, _DONE)) is not _DONE:
             if isinstance(frame, Unreadable):
                 continue
             assert isinstance(frame, Frame)
+            if count == most:
+                more = True
+                break
             count += 1
             waiting.append(loop.create_task(_one(frame.picture, held, chosen, deadline, size)))
             if len(waiting) >= _AHEAD:
                 yield (await waiting.popleft())[0]
         while waiting:
             yield (await waiting.popleft())[0]
+        if more:
+            raise RequestError(413, f"only the first {most} frames are answered; send the rest as another video")
     except SourceError as error:
         raise RequestError(400, f"Could not read the video: {str(error).replace(path, 'the file')}") from None
     finally:
