@@ -53,8 +53,10 @@ def merged(parts: list[Detections], limits: Thresholds) -> Detections:
     """The objects of overlapping parts of one picture, each once, best first."""
     objects = Detections.joined(parts)
     part = np.repeat(np.arange(len(parts), dtype=np.int32), [len(each) for each in parts])
+    boxes = objects.xywhr
+    oriented = np.empty((5, 0)) if boxes is None else np.ascontiguousarray(boxes.T, np.float64)
     kept = merge(
-        objects.xyxy, objects.confidence, objects.class_id, part,
+        objects.xyxy, oriented, objects.confidence, objects.class_id, part,
         limits.iou, INSIDE, limits.agnostic, limits.max_detections,
     )  # fmt: skip
     return replace(objects.take(kept), cut=objects.cut)

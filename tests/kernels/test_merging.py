@@ -1,8 +1,12 @@
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.kernels import again_uncompiled
 from vidette.kernels.merging import merge
+
+UPRIGHT = np.empty((5, 0))
 
 
 def twin(xyxy, confidence, class_id, part, iou, inside, agnostic, most):
@@ -34,18 +38,46 @@ def test_equal_to_its_twin(n, iou, inside, agnostic, ties, most, seed):
     confidence = (rng.integers(0, 4, n) / 4 if ties else rng.random(n)).astype(np.float32)
     class_id, part = rng.integers(0, 3, n).astype(np.int32), rng.integers(0, 4, n).astype(np.int32)
     rest = (iou, inside, agnostic, most)
-    assert merge(xyxy, confidence, class_id, part, *rest).tolist() == twin(xyxy, confidence, class_id, part, *rest)
+    assert merge(xyxy, UPRIGHT, confidence, class_id, part, *rest).tolist() == twin(
+        xyxy, confidence, class_id, part, *rest
+    )
 
 
 def test_half_an_object_gives_way_to_the_whole_one_of_another_part():
     xyxy = np.array([[0, 0, 100, 50], [0, 0, 40, 50]], np.float32)
     confidence, class_id = np.array([0.9, 0.8], np.float32), np.zeros(2, np.int32)
     same, other = np.zeros(2, np.int32), np.arange(2, dtype=np.int32)
-    assert merge(xyxy, confidence, class_id, other, 0.45, 0.7, False, 9).tolist() == [0]
-    assert merge(xyxy, confidence, class_id, same, 0.45, 0.7, False, 9).tolist() == [0, 1]
+    assert merge(xyxy, UPRIGHT, confidence, class_id, other, 0.45, 0.7, False, 9).tolist() == [0]
+    assert merge(xyxy, UPRIGHT, confidence, class_id, same, 0.45, 0.7, False, 9).tolist() == [0, 1]
 
 
 def test_boxes_that_are_not_numbers_stay_alone():
     xyxy = np.array([[np.nan, 0, 9, 9], [0, 0, 9, np.inf], [0, 0, 9, 9]], np.float32)
-    kept = merge(xyxy, np.ones(3, np.float32), np.zeros(3, np.int32), np.zeros(3, np.int32), 0.5, 0.7, False, 9)
+    kept = merge(
+        xyxy, UPRIGHT, np.ones(3, np.float32), np.zeros(3, np.int32), np.zeros(3, np.int32), 0.5, 0.7, False, 9
+    )
     assert kept[0] == 0
+
+
+def test_oriented_boxes_are_compared_as_they_lie():
+    """Two parallel ones at 45 degrees: their upright boxes overlap, they do not."""
+    oriented = np.array([[29, 35, 50, 8, np.pi / 4], [35, 29, 50, 8, np.pi / 4], [29.5, 35.5, 50, 8, np.pi / 4]]).T
+    xyxy = np.array([[8, 14, 50, 56], [14, 8, 56, 50], [8, 15, 51, 56]], np.float32)
+    confidence, class_id = np.array([0.9, 0.8, 0.7], np.float32), np.zeros(3, np.int32)
+    part = np.arange(3, dtype=np.int32)
+    rest = (confidence, class_id, part, 0.45, 0.7, False, 9)
+    assert merge(xyxy, UPRIGHT, *rest).tolist() == [0]
+    assert merge(xyxy, np.ascontiguousarray(oriented), *rest).tolist() == [0, 1]
+
+
+@pytest.mark.parametrize("angle", [0.0, 0.5])
+def test_half_an_oriented_object_gives_way_too(angle):
+    oriented = np.array([[50, 50, 60, 20, angle], [50 - 15 * np.cos(angle), 50 - 15 * np.sin(angle), 30, 20, angle]]).T
+    xyxy = np.array([[0, 0, 100, 100], [0, 0, 80, 80]], np.float32)
+    confidence, class_id = np.array([0.9, 0.8], np.float32), np.zeros(2, np.int32)
+    rest = (confidence, class_id, np.arange(2, dtype=np.int32), 0.6, 0.7, False, 9)
+    assert merge(xyxy, np.ascontiguousarray(oriented), *rest).tolist() == [0]
+
+
+def test_without_the_compiler_the_same_comes_out():
+    again_uncompiled(test_equal_to_its_twin)

@@ -12,10 +12,13 @@ from functools import cache
 from pathlib import Path
 
 from vidette.engine import DRAIN_S, plan_line
+from vidette.errors import ModelError
 from vidette.job import ModelRequest
 from vidette.lane import Lane
-from vidette.models import Described, describe, load
+from vidette.models import Described, Model, describe, load
 
+_USUAL = ((640, 480), (1280, 720))
+"""Sizes of the pictures that most clients send."""
 _NICE = 10
 """By how much loading gives way."""
 
@@ -75,10 +78,23 @@ def _open(request: ModelRequest) -> Opened:
     with _giving_way():
         described = describe(request.source)
         lane = Lane(load(request, mode, described))
+        _run_once(lane.model)
         lane.start()
     size = max(_resident() - before, version[1] if version is not None else 0)
     reason = "as asked" if request.plan != "auto" else "auto: for clients"
     return Opened(lane, described, version, size, time.monotonic() - begin, plan_line(lane, reason))
+
+
+def _run_once(model: Model) -> None:
+    """Compile what pictures of the usual shapes will need, alone and beside others; the first client would wait for it.
+
+    A shape that the model does not run at is told to the client who sends it.
+    """
+    for shape in dict.fromkeys(model.letterbox(*size).shape for size in _USUAL):
+        with suppress(ModelError):
+            buffer = model.session.buffer(shape)
+            for alone in (False, True):
+                model.session.run(buffer, 1, alone=alone)
 
 
 @contextmanager

@@ -58,21 +58,18 @@ async def predict_model(request: Request, model: str) -> Response:
 async def predict_old(request: Request, model: str) -> Response:
     """Fields `image` or `url`, `size`, `confidence`, `iou`."""
     try:
-        answer = await respond(request, model)
+        answer = await respond(request, model, still=True)
     except RequestError as error:
         failed = {"success": False, "message": error.message, "data": {}}
         return json_response(failed, error.status, error.headers)
-    if isinstance(answer, StreamingResponse):
-        message = "videos are answered by POST / only"
-        return json_response({"success": False, "message": message, "data": {}}, 400)
     (image,) = orjson.loads(answer.body)["images"]
     height, width = image["shape"]
     data = [ultralytics_old.row(found, width, height) for found in image["results"]]
     return json_response({"success": True, "message": "Inference complete.", "data": data})
 
 
-async def respond(request: Request, named: str | None) -> Response:
-    """Answer a form; `named` is the model of the path."""
+async def respond(request: Request, named: str | None, *, still: bool = False) -> Response:
+    """Answer a form; `named` is the model of the path, `still` refuses videos."""
     server: Server = request.app.state.server
     bounds = server.config.limits
     begin = time.monotonic()
@@ -93,6 +90,8 @@ async def respond(request: Request, named: str | None) -> Response:
         size = None if options["imgsz"] is None else int(options["imgsz"])
         headers = _size_note(held, size)
         if videos.is_video(data, filename):
+            if still:
+                raise RequestError(400, "videos are answered by POST / only")
             if len(data) > float(bounds.video):
                 raise RequestError(413, f"the video is larger than the {bounds.video} that this server takes")
             return await _video(server, held, chosen, data, size, begin, headers)
