@@ -1,7 +1,13 @@
 """Health, readiness, numbers, streams; methods, headers and mistakes of our own."""
 
+import json
 import logging
+import re
+import shutil
+import subprocess
+from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 import httpx
 import pytest
@@ -9,7 +15,9 @@ import pytest
 from tests.conftest import make_job
 from tests.serve.conftest import Serve, encoded
 from tests.serve.waiting import wait_for
-from vidette.serve import answering
+from vidette.job import ModelRequest
+from vidette.serve import answering, operations
+from vidette.serve.registry import Registry
 
 
 def test_streams_say_what_they_do(serve: Serve, detector: Any) -> None:
@@ -112,3 +120,21 @@ def test_bytes_of_all_bodies_together_are_bounded(serve: Serve) -> None:
     running.server.under_way_bytes -= 1_000_000
     assert httpx.post(f"{running.url}/tiny/1", content=encoded()).status_code == 200
     wait_for(lambda: running.server.under_way_bytes == 0)
+
+
+def test_the_page_is_whole_by_itself(serve: Serve) -> None:
+    page = httpx.get(serve().url)
+    assert page.headers["content-type"] == "text/html; charset=utf-8"
+    assert not re.search(r"""(src|href)=["']?(https?:)?//""", page.text)
+
+
+@pytest.mark.skipif(shutil.which("node") is None, reason="needs node")
+def test_the_lines_to_copy_ask_for_paths_that_are_served(detector: Path) -> None:
+    ids = ["door", "a/b", "coco/3", "a/b/c", "a/b/3", "x/y/1", "my model"]
+    text = (Path(operations.__file__).parent / "page" / "index.html").read_text()
+    function = text[text.index("function hosted") : text.index("function snippets")]
+    script = f"{function}; console.log(JSON.stringify({json.dumps(ids)}.map(hosted)))"
+    told = subprocess.run(["node", "-e", script], capture_output=True, text=True, check=True, timeout=60).stdout
+    registry = Registry([ModelRequest(id, detector) for id in ids], {}, {}, {})
+    assert [registry.find(unquote(path)).id for path in json.loads(told)] == ids
+    registry.close()

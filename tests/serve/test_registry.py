@@ -243,6 +243,17 @@ def test_names_of_public_models_mean_the_same_both_ways(detector: Path) -> None:
     registry.close()
 
 
+def test_names_of_one_part_are_asked_for_as_version_1(detector: Path) -> None:
+    requests = [ModelRequest(id, detector) for id in ("door", "a/b", "own", "own/1")]
+    registry = Registry(requests, {}, {}, {})
+    assert {name: registry.find(name).id for name in ("door/1", "a-b/1", "own/1", "own")} == {
+        "door/1": "door", "a-b/1": "a/b", "own/1": "own/1", "own": "own",
+    }  # fmt: skip
+    with pytest.raises(RequestError):
+        registry.find("door/2")
+    registry.close()
+
+
 def test_files_that_come_later_are_models(serve: Serve, detector: Path, tmp_path: Path) -> None:
     (tmp_path / "a").mkdir()
     shutil.copy(detector, tmp_path / "a" / "1.onnx")

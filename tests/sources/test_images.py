@@ -146,6 +146,11 @@ def test_bad_pictures_say_what_is_wrong(picture, code, damage, capfd):
     assert capfd.readouterr().err == ""  # no library speaks beside us
 
 
+def test_what_pillow_refuses_by_itself_is_told_by_our_bound():
+    answer = decode_picture(png_header(60_000, 60_000), "shot.png")
+    assert answer.message == f"shot.png: it is more than {MAX_PIXELS} pixels"
+
+
 def test_a_folder_is_one_source_in_natural_order(tmp_path, opened, picture):
     for number in (1, 2, 10):
         cv2.imwrite(str(tmp_path / f"img{number}.png"), np.full((8, 8, 3), number, np.uint8))

@@ -212,6 +212,8 @@ class Registry:
     def _add(self, request: ModelRequest, streams: Sequence[str] = ()) -> None:
         self.held[request.id] = Held(request, streams, pinned=request.id in self._pinned)
         self._public[resolve(request.id)] = request.id
+        project, version = hosted_name(request.id)
+        self._public.setdefault(f"{project}/{version}", request.id)
 
     def _known(self, name: str) -> Held | None:
         id = name if name in self.held else self._aliases.get(name) or self._public.get(resolve(name))
@@ -276,6 +278,13 @@ class Registry:
         lane = held.lane
         if lane is not None:
             await self._loader.close(lane)
+
+
+def hosted_name(id: str) -> tuple[str, int]:
+    """Project and version by which Roboflow's clients, whose ids have these two parts, know a model: names without a
+    number get 1, further slashes become dashes."""
+    project, _, version = id.rpartition("/")
+    return (project.replace("/", "-"), int(version)) if project and version.isdecimal() else (id.replace("/", "-"), 1)
 
 
 def _told(error: Exception, held: Held) -> str:

@@ -107,9 +107,10 @@ def unpack(
         header = Image.open(io.BytesIO(data))  # reads no pixels
     except UnidentifiedImageError:
         return Unreadable("not-a-picture", f"{name}: not a picture of a known format")
-    except (Image.DecompressionBombError, OSError, ValueError, SyntaxError) as error:
-        code = "too-large" if isinstance(error, Image.DecompressionBombError) else "corrupt"
-        return Unreadable(code, f"{name}: the picture cannot be read ({error})")
+    except Image.DecompressionBombError:  # Pillow's own bound, above which it does not say the size
+        return Unreadable("too-large", f"{name}: it is more than {most} pixels")
+    except (OSError, ValueError, SyntaxError) as error:
+        return Unreadable("corrupt", f"{name}: the picture cannot be read ({error})")
     if header.width * header.height > most:
         return Unreadable("too-large", f"{name}: {header.width}x{header.height} is more than {most} pixels")
     if header.format in _COMPLETE and not _COMPLETE[header.format](data):

@@ -1,7 +1,6 @@
 """The few read-only answers of Roboflow's platform that the `roboflow` package asks for before it predicts.
 
-They are made of the configured models: `dataset/version` is project and version of the one workspace there is. Names
-without a number get 1.
+They are made of the configured models: `dataset/version` is project and version of the one workspace there is.
 """
 
 import time
@@ -16,7 +15,7 @@ from vidette.serve.dialects.roboflow_answers import TASKS
 from vidette.serve.dialects.roboflow_keys import given_keys
 from vidette.serve.edge import json_response
 from vidette.serve.errors import RequestError
-from vidette.serve.registry import Held
+from vidette.serve.registry import Held, hosted_name
 from vidette.serve.server import Server
 
 router = APIRouter(tags=["Roboflow platform"])
@@ -29,18 +28,12 @@ _TOKENS = {
 """The client reads the task from a token in the name of the model type."""
 
 
-def split(id: str) -> tuple[str, int]:
-    """Project and version of a model id."""
-    project, _, version = id.rpartition("/")
-    return (project.replace("/", "-"), int(version)) if project and version.isdecimal() else (id.replace("/", "-"), 1)
-
-
 def projects(server: Server) -> dict[str, dict[int, Held]]:
     """The versions of each project, aliases included."""
     found: dict[str, dict[int, Held]] = defaultdict(dict)
     registry = server.registry
     for name in [*registry.held, *server.config.aliases]:
-        project, version = split(name)
+        project, version = hosted_name(name)
         found[project].setdefault(version, registry.held.get(name) or registry.held[server.config.aliases[name]])
     return found
 
