@@ -12,9 +12,11 @@ from onnx import numpy_helper
 
 from tests.optimising.models import convolved
 from tests.tiny import make_detector
-from vidette.cli import main
+from vidette.cli import main, models_optimise
 from vidette.models import describe
 from vidette.optimising import folding, quantising
+from vidette.optimising.agreement import Agreement
+from vidette.optimising.optimise import Optimised
 
 CLIP = "testsrc:?size=320x320&frames=20"
 INT8 = ["--int8", "--calibrate", CLIP, "--frames", "2"]
@@ -101,6 +103,13 @@ def test_int8_that_loses_objects_is_written_only_by_force(
     assert main(["models", "optimise", "m.onnx", "fast.onnx", *INT8, "--force"]) == 0
     assert "written because of --force" in capsys.readouterr().err
     assert (here / "fast.onnx").exists()
+
+
+def test_objects_of_another_shape_are_told() -> None:
+    found = Optimised(True, agreement=Agreement(pictures=5, objects=10, lost=3, misshapen=2))
+    lines = list(models_optimise._lines(found, "bus.jpg"))
+    assert any("7 of 10 objects" in line and "3 lost" in line for line in lines)
+    assert any("2 of the lost only because keypoints, mask or corners are others" in line for line in lines)
 
 
 def test_a_clip_in_which_nothing_is_found_proves_nothing(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
