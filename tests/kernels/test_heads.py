@@ -1,14 +1,9 @@
-import os
-import subprocess
-import sys
-from pathlib import Path
-
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.kernels import twin
+from tests.kernels import twin, uncompiled
 from vidette.kernels import heads
 
 GRIDS = np.array([8, 16, 32], np.int64)
@@ -153,7 +148,8 @@ def test_whatever_memory_there_is_one_compiled_version():
 
 
 def test_without_the_compiler_the_same_comes_out():
-    script = """
+    uncompiled(
+        """
 import numpy as np
 from tests.kernels import twin
 from vidette.kernels import heads, nms
@@ -178,13 +174,4 @@ np.testing.assert_allclose(heads.centres(*maps, 0.5, 4)[0].T, twin.centres(*maps
 half = np.arange(0, 1 << 16, 77, dtype=np.uint16).view(np.float16)
 np.testing.assert_array_equal(heads.readable(half), half.astype(np.float32))
 """
-    root = Path(__file__).parents[2]
-    path = os.pathsep.join([str(root), *sys.path])
-    done = subprocess.run(
-        [sys.executable, "-c", script],
-        env=os.environ | {"NUMBA_DISABLE_JIT": "1", "PYTHONPATH": path},
-        capture_output=True,
-        text=True,
-        check=False,
     )
-    assert done.returncode == 0, done.stderr

@@ -1,14 +1,10 @@
-import os
-import subprocess
-import sys
-from pathlib import Path
-
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.kernels import twin_masks as twin
+from tests.kernels import uncompiled
 from vidette.kernels import heads, masks
 from vidette.pixels.letterbox import fit
 
@@ -149,7 +145,8 @@ def test_half_precision_and_any_memory_use_one_compiled_version():
 
 
 def test_without_the_compiler_the_same_comes_out():
-    script = """
+    uncompiled(
+        """
 import numpy as np
 from tests.kernels import twin_masks as twin
 from tests.kernels.test_masks import assemble, boxes, crops
@@ -177,13 +174,4 @@ crop = (rng.random((7, 5)) < 0.5).astype(np.uint8)
 text = rle.characters(rle.runs(np.ascontiguousarray(crop.T), 2, 3, 9, 11)).tobytes().decode()
 assert (twin.decode(text, 9, 11)[3:10, 2:7] == crop).all() and twin.decode(text, 9, 11).sum() == crop.sum()
 """
-    root = Path(__file__).parents[2]
-    path = os.pathsep.join([str(root), *sys.path])
-    done = subprocess.run(
-        [sys.executable, "-c", script],
-        env=os.environ | {"NUMBA_DISABLE_JIT": "1", "PYTHONPATH": path},
-        capture_output=True,
-        text=True,
-        check=False,
     )
-    assert done.returncode == 0, done.stderr

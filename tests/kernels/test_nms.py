@@ -4,7 +4,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from tests.kernels import twin
+from tests.kernels import again_uncompiled, twin
 from vidette.kernels import nms
 from vidette.pixels.letterbox import fit
 
@@ -90,3 +90,7 @@ def test_finish_maps_back_and_clips(resize):
     np.testing.assert_array_equal(class_id, found[5, expected].astype(int))
     assert (xyxy[:, :2] <= xyxy[:, 2:]).all()
     assert (xyxy.dtype, confidence.dtype, class_id.dtype) == (np.float32, np.float32, np.int32)
+
+
+def test_without_the_compiler_the_same_comes_out():
+    again_uncompiled(test_any_boxes_at_all, test_thousands_in_one_place_leave_one_of_each_class)

@@ -3,6 +3,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.kernels import again_uncompiled
 from tests.kernels import twin_masks as twin
 from vidette.kernels import polygons
 
@@ -167,3 +168,7 @@ def test_many_objects_keep_their_order_and_their_memory():
     for (points, *_), old in zip(found, before, strict=True):
         np.testing.assert_array_equal(points, old)
     assert outlines([]) == []
+
+
+def test_without_the_compiler_the_same_comes_out():
+    again_uncompiled(test_outlines_of_noise_enclose_exactly_their_mask, test_noise_keeps_its_area_too, test_which_parts)

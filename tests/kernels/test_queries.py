@@ -1,14 +1,11 @@
 import math
-import os
-import subprocess
-import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.kernels import uncompiled
 from vidette.kernels import heads, queries
 from vidette.pixels.letterbox import fit
 
@@ -207,7 +204,8 @@ def test_whatever_memory_there_is_one_compiled_version():
 
 
 def test_without_the_compiler_the_same_comes_out():
-    script = """
+    uncompiled(
+        """
 import numpy as np
 from tests.kernels import test_queries as t
 from vidette.kernels import heads, queries
@@ -229,12 +227,4 @@ left, top, right, bottom = extents[0].astype(int)
 whole = t.twin_of_masks(maps, [0], box, True)[0]
 assert (bits.reshape(sizes[0]) == whole[top:bottom, left:right]).all() and whole.sum() == bits.sum()
 """
-    root = Path(__file__).parents[2]
-    done = subprocess.run(
-        [sys.executable, "-c", script],
-        env=os.environ | {"NUMBA_DISABLE_JIT": "1", "PYTHONPATH": os.pathsep.join([str(root), *sys.path])},
-        capture_output=True,
-        text=True,
-        check=False,
     )
-    assert done.returncode == 0, done.stderr

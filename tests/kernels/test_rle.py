@@ -3,6 +3,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.kernels import again_uncompiled
 from tests.kernels.twin_masks import decode
 from vidette.kernels import rle
 
@@ -54,3 +55,7 @@ def test_millions_of_pixels():
     crop[100:1900, 5:2990] = True
     crop[999] ^= True
     np.testing.assert_array_equal(decode(encode(crop, 0, 0, 3000, 2000), 3000, 2000), crop)
+
+
+def test_without_the_compiler_the_same_comes_out():
+    again_uncompiled(test_what_is_written_is_read_again)

@@ -1,8 +1,4 @@
 import math
-import os
-import subprocess
-import sys
-from pathlib import Path
 
 import cv2
 import numpy as np
@@ -12,6 +8,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from tests.kernels import twin_rotated as twin
+from tests.kernels import uncompiled
 from vidette.kernels import heads, rotated
 from vidette.pixels.letterbox import fit
 
@@ -172,7 +169,8 @@ def test_finish_maps_back_and_encloses(resize):
 
 
 def test_without_the_compiler_the_same_comes_out():
-    script = """
+    uncompiled(
+        """
 import numpy as np
 from tests.kernels import twin_rotated as twin
 from tests.kernels.test_rotated import crowd
@@ -189,13 +187,4 @@ for exact in (False, True):
     corners = rotated.finish(candidates, boxes, box.inverse, 200, 100, 0.3, exact, True, 300, 3000)[0]
     np.testing.assert_allclose(corners, [twin.to_source(boxes[:, i], box) for i in expected], atol=1e-3)
 """
-    root = Path(__file__).parents[2]
-    path = os.pathsep.join([str(root), *sys.path])
-    done = subprocess.run(
-        [sys.executable, "-c", script],
-        env=os.environ | {"NUMBA_DISABLE_JIT": "1", "PYTHONPATH": path},
-        capture_output=True,
-        text=True,
-        check=False,
     )
-    assert done.returncode == 0, done.stderr

@@ -1,14 +1,10 @@
-import os
-import subprocess
-import sys
-from pathlib import Path
-
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.kernels import twin_semantic as twin
+from tests.kernels import uncompiled
 from vidette.kernels import heads, semantic
 
 SIDES = st.integers(1, 12)
@@ -138,7 +134,8 @@ def test_runs_spell_the_masks(height, width, kind, seed):
 
 
 def test_without_the_compiler_the_same_comes_out():
-    script = """
+    uncompiled(
+        """
 import numpy as np
 from tests.kernels import twin_semantic as twin
 from vidette.kernels import heads, semantic
@@ -161,13 +158,4 @@ assert fits and counts.sum() == 25
 assert semantic.runs(found, np.zeros(256, np.int64), 1)[0].tolist() == [0, 25]
 np.testing.assert_allclose(semantic.means(found, scores, 2), twin.means(found, scores, 2), rtol=1e-6)
 """
-    root = Path(__file__).parents[2]
-    path = os.pathsep.join([str(root), *sys.path])
-    done = subprocess.run(
-        [sys.executable, "-c", script],
-        env=os.environ | {"NUMBA_DISABLE_JIT": "1", "PYTHONPATH": path},
-        capture_output=True,
-        text=True,
-        check=False,
     )
-    assert done.returncode == 0, done.stderr

@@ -1,16 +1,12 @@
 """kernels/scores.py, distances.py and anchors.py against their twins, and what they must survive."""
 
-import os
-import subprocess
-import sys
-from pathlib import Path
-
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.kernels import twin_tables as twin
+from tests.kernels import uncompiled
 from vidette.kernels import anchors, distances, heads, scores
 
 KINDS = {"plain": scores.PLAIN, "sigmoid": scores.SIGMOID, "softmax": scores.SOFTMAX}
@@ -185,7 +181,8 @@ def test_the_best_class_decides_before_the_wish():
 
 
 def test_without_the_compiler_the_same_comes_out():
-    script = """
+    uncompiled(
+        """
 import numpy as np
 from tests.kernels import twin_tables as twin
 from vidette.kernels import anchors, distances, heads, scores
@@ -207,12 +204,4 @@ for name, kind in (("sigmoid", scores.SIGMOID), ("softmax", scores.SOFTMAX)):
 maps = rng.random((8, 4, 5)).astype(np.float32)
 near(anchors.cells(maps, allowed, 0.5, 80, 64), twin.cells(maps, allowed, 0.5, 80, 64))
 """
-    root = Path(__file__).parents[2]
-    done = subprocess.run(
-        [sys.executable, "-c", script],
-        env=os.environ | {"NUMBA_DISABLE_JIT": "1", "PYTHONPATH": os.pathsep.join([str(root), *sys.path])},
-        capture_output=True,
-        text=True,
-        check=False,
     )
-    assert done.returncode == 0, done.stderr
