@@ -56,11 +56,12 @@ def test_roboflow_several_labels_have_every_class():
     assert len(empty["predictions"]) == 6
 
 
-def test_ultralytics_tells_the_five_best_whatever_the_threshold():
-    rows = sent(classification([]), "ultralytics")["predictions"]
-    assert [row["name"] for row in rows] == ["cow", "owl", "dog", "cat", "fox"]
-    assert rows[2] == {"name": "dog", "class": 1, "confidence": 0.12346}
-    assert len(sent(classification([], scores=(0.5, 0.5), labels=()), "ultralytics")["predictions"]) == 2
+def test_ultralytics_tells_the_classes_that_count():
+    rows = sent(classification([2, 1]), "ultralytics")["predictions"]
+    assert [row["name"] for row in rows] == ["cow", "dog"]
+    assert rows[1] == {"name": "dog", "class": 1, "confidence": 0.12346}
+    assert sent(classification([]), "ultralytics")["predictions"] == []
+    assert sent(classification([1], scores=(0.5, 0.5), labels=()), "ultralytics")["predictions"][0]["class"] == 1
 
 
 def test_roboflow_semantic_records_have_run_lengths_of_the_grid():

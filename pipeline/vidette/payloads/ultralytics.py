@@ -15,8 +15,6 @@ from vidette.predictions.detections import Detections
 from vidette.predictions.labels import class_name
 from vidette.predictions.semantic import SemanticMap
 
-MOST = 5  # classes of a classifier's answer
-
 _NOWHERE = np.empty((0, 2), np.float32)
 
 
@@ -68,11 +66,10 @@ def objects(predictions: Detections) -> list[dict[str, Any]]:
 
 
 def scores(predictions: Classification) -> list[dict[str, Any]]:
-    """The five best classes, whatever the threshold: name, class, confidence."""
-    best = np.argsort(-predictions.scores, kind="stable")[:MOST]
+    """One dictionary per class that counts, best first: name, class, confidence."""
     return [
         {"name": class_name(predictions.labels, class_id), "class": class_id, "confidence": confidence}
-        for class_id, confidence in zip(best.tolist(), _rounded(predictions.scores[best]), strict=True)
+        for class_id, confidence in zip(predictions.class_id.tolist(), _rounded(predictions.confidence), strict=True)
     ]
 
 

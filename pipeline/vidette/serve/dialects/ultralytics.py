@@ -7,9 +7,11 @@ import asyncio
 import platform
 import time
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from typing import Any
 from urllib.parse import urlsplit
 
+import numpy as np
 import orjson
 from fastapi import APIRouter, Request
 from starlette.datastructures import FormData, UploadFile
@@ -19,6 +21,7 @@ from vidette import __version__
 from vidette.exit import Failure
 from vidette.payloads import roboflow, ultralytics
 from vidette.predictions import Predictions
+from vidette.predictions.classification import Classification
 from vidette.predictions.semantic import SemanticMap
 from vidette.result import Result
 from vidette.serve import videos
@@ -39,6 +42,7 @@ TASKS = {
     "classification": "classify", "semantic": "semantic",
 }  # fmt: skip
 _RANGES = {"conf": (0.01, 1.0), "iou": (0.0, 0.95), "imgsz": (32, 1280)}
+_CLASSES = 5
 _OLD_NAMES = {"conf": "confidence", "imgsz": "size"}
 
 
@@ -160,7 +164,10 @@ def _image(outcome: Result | Failure) -> dict[str, Any]:
 
 
 def rows(predictions: Predictions) -> list[dict[str, Any]]:
-    """The rows of one picture."""
+    """The rows of one picture; of a classifier the five best classes, whatever their scores."""
+    if isinstance(predictions, Classification):
+        best = np.argsort(-predictions.scores, kind="stable")[:_CLASSES]
+        predictions = replace(predictions, class_id=best.astype(np.int32))
     found: list[dict[str, Any]] = ultralytics.answer(predictions)["predictions"]
     return found
 
