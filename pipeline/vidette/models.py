@@ -20,7 +20,10 @@ from vidette.pixels.letterbox import Letterbox, Region, fit, own_shape
 from vidette.pixels.preprocess import Preprocess
 from vidette.pixels.slot import SlotWriter
 from vidette.pixels.tiles import regions
+from vidette.predictions import Predictions
 from vidette.predictions.detections import Detections
+from vidette.predictions.masks import Masks
+from vidette.predictions.semantic import SemanticMap
 from vidette.rebatching import rebatched
 from vidette.remote.dialects import Asked
 from vidette.remote.endpoint import Endpoint
@@ -113,7 +116,8 @@ class Model:
         return box
 
     def warm(self) -> None:
-        """Compile the decoder's kernels, or load them from their cache, by decoding outputs in which nothing is.
+        """Compile the decoder's kernels and those of records, or load them from their cache, by decoding outputs in which
+        nothing is.
 
         Sizes that the file leaves open are taken as 1. A decoder that refuses such outputs gets those of a real run, of
         a black picture.
@@ -131,8 +135,7 @@ class Model:
                 )
             except (DecodeError, ModelError):
                 return  # they belong to frames, and are told there
-        if isinstance(found, Detections) and found.masks is not None:
-            found.masks.outlines()  # what records and drawings will ask for
+        _warm_records(found)
 
     def rows(self, outputs: Outputs, index: int) -> Outputs:
         """What of all outputs belongs to one picture of a batch: what its decoder takes."""
@@ -159,6 +162,20 @@ class Model:
                 "preprocess": self.preprocess.identity,
             }
         return facts
+
+
+def _warm_records(found: Predictions) -> None:
+    """Compile what records will ask of answers like this one, whose arrays have their types; of none they ask nothing,
+    so it is asked of one object."""
+    if isinstance(found, Detections) and found.masks is not None:
+        one = Masks.of([np.ones((1, 1), np.uint8)], np.array([[0.0, 0, 1, 1]]), found.masks.outline)
+        one.outlines()
+        one.rle(1, 1)
+    elif isinstance(found, SemanticMap):
+        present = replace(found, class_id=np.zeros(1, np.int32))
+        present.polygons()
+        present.rle()
+        _ = present.confidence
 
 
 def input_size(preprocess: Preprocess, wanted: tuple[int, int] | None, width: int, height: int) -> tuple[int, int]:
@@ -282,7 +299,7 @@ def resolve_limits(request: ModelRequest, recognised: Recognised) -> Thresholds:
 def _class_id(name: str, labels: Sequence[str]) -> int:
     if name in labels:
         return labels.index(name)
-    if name.isdigit() and (not labels or int(name) < len(labels)):
+    if name.isdecimal() and (not labels or int(name) < len(labels)):
         return int(name)
     near = difflib.get_close_matches(name, labels, 1)
     hint = f"did you mean {near[0]!r}?" if near else f"it knows {len(labels)} classes: {', '.join(labels[:8])} ..."

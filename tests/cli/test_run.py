@@ -141,6 +141,7 @@ sinks:
         (["a.mp4", "--model", "tiny.onnx", "--max-batch", "0"], "--max-batch"),
         (["a.mp4", "--model", "tiny.onnx", "--fps-limit", "0"], "--fps-limit: "),
         (["a.mp4", "--model", "tiny.onnx", "--classes", "gren"], "did you mean 'green'?"),
+        (["a.mp4", "--model", "tiny.onnx", "--classes", "²"], "the model has no class '²'"),  # a digit, but no number
         (["a.mp3", "--model", "tiny.onnx"], "did you mean a.mp4?"),
         (["a.mp4", "--model", "tiny.onx"], "did you mean tiny.onnx?"),
         (["a.mp4", "--model", "tiny.onnx", "--report", "report.txt"], "--report report.txt"),

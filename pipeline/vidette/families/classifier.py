@@ -57,7 +57,7 @@ class Scores:
         if not len(numbers) or (self.labels and len(numbers) != len(self.labels)):
             raise reading.misshapen(outputs, f"({len(self.labels) or 'C'},)")
         if not np.isfinite(numbers).all():
-            raise DecodeError("nan", "the model returned scores that are not numbers; if precision is not f32, try f32")
+            raise DecodeError("nan", f"the model returned scores that are not numbers: {reading.OVERFLOW}")
         scores = activated(numbers, self.activation).astype(np.float32)
         chosen = np.flatnonzero(limits.class_mask(len(scores)) & (scores > np.float32(limits.confidence)))
         best = chosen[np.argsort(-scores[chosen], kind="stable")][: limits.top_k]

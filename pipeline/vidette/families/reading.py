@@ -26,6 +26,9 @@ IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 HUGGING_FACE = "pixel_values"
 """What its exporters call the picture: channels first, although they may leave the number of channels open."""
 
+OVERFLOW = "where it runs in 16 bits, f32 may help; else look at its input's mean, std and scale"
+"""What may help when outputs are not numbers; decoders do not know the precision."""
+
 _LITERAL_CHARACTERS = 1_000_000  # 20,000 class names; longer text is not parsed: metadata come from strangers
 _MAX_LABELS = 100_000
 _BYTES = {"uint8", "int32"}
@@ -185,9 +188,7 @@ def misshapen(outputs: Sequence[npt.NDArray[Any]], wanted: str) -> DecodeError:
 
 def not_numbers() -> DecodeError:
     """The error for a run whose scores or boxes are NaN or infinite."""
-    return DecodeError(
-        "nan", "the model returned scores or boxes that are not numbers; if precision is not f32, try f32"
-    )
+    return DecodeError("nan", f"the model returned scores or boxes that are not numbers: {OVERFLOW}")
 
 
 def survivors(

@@ -128,7 +128,7 @@ def _grid(
 def _scores(scores: npt.NDArray[np.float32], state: int, activation: Activation) -> npt.NDArray[np.float32]:
     """Scores in 0..1. Raises DecodeError."""
     if state != heads.OK:
-        raise DecodeError("nan", "the model returned maps that are not numbers; if precision is not f32, try f32")
+        raise DecodeError("nan", f"the model returned maps that are not numbers: {reading.OVERFLOW}")
     if activation == "sigmoid":
         return 1 / (1 + np.exp(-scores.clip(-80, 80)))  # type: ignore[no-any-return]
     if activation == "none":
