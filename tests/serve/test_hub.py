@@ -2,6 +2,9 @@
 
 import base64
 import json
+import tempfile
+import threading
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +14,7 @@ import pytest
 from tests.cli.console import start
 from tests.serve.conftest import Running, Serve, encoded
 from tests.serve.tasks import SIZE, certain, picture, stripes, write_clip
+from tests.serve.waiting import wait_for
 
 CLIENT = httpx.Client()
 
@@ -209,6 +213,34 @@ def test_a_video_that_is_longer_than_the_server_takes_says_so(serve: Serve, tmp_
         assert body["metadata"]["imageCount"] == len(body["images"]) == most
         assert body["metadata"].get("error", "").startswith(said or "")
         assert ("error" in body["metadata"]) == (said is not None)
+
+
+def test_who_leaves_within_a_video_leaves_no_file(
+    serve: Serve, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clip, kept = tmp_path / "clip.mkv", tmp_path / "kept"
+    write_clip(clip)
+    kept.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(kept))
+    running = serve()
+    held = running.server.registry.find("tiny/1")
+    lane: Any = held.lane
+    plain, calls, release = lane.model.session.run, count(), threading.Event()
+
+    def slow(*args: Any, **kwargs: Any) -> Any:
+        if next(calls) > 1:
+            release.wait(60)
+        return plain(*args, **kwargs)
+
+    lane.model.session.run = slow
+    form: Any = {"files": {"file": ("clip.mkv", clip.read_bytes())}, "data": {"model": "tiny/1"}}
+    with httpx.stream("POST", running.url, **form) as answer:
+        next(answer.iter_bytes())
+        assert len(list(kept.iterdir())) == 1
+    wait_for(lambda: not list(kept.iterdir()) and not held.busy)
+    release.set()
+    assert httpx.post(running.url, **form).json()["metadata"]["imageCount"] == 5
+    wait_for(lambda: not list(kept.iterdir()))
 
 
 def test_the_form_of_before_2024(tasks: Running) -> None:

@@ -7,6 +7,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import AsyncIterator, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 
 from vidette.errors import SourceError
@@ -18,12 +19,11 @@ from vidette.serve.answering import predict
 from vidette.serve.errors import RequestError
 from vidette.serve.registry import Held
 from vidette.sources import open_source
-from vidette.sources.base import SourceOptions, Unreadable
+from vidette.sources.base import Source, SourceOptions, Unreadable
 
 SUFFIXES = (".asf", ".avi", ".gif", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".ts", ".webm", ".wmv")
 _AHEAD = 8
 """Frames under way at once: enough to fill callers, few enough to hold the decoder back."""
-_DONE = object()
 
 
 def is_video(data: bytes, filename: str) -> bool:
@@ -47,18 +47,14 @@ async def outcomes(
     more than `most`.
     """
     loop = asyncio.get_running_loop()
-    stop = threading.Event()
-    path = await asyncio.to_thread(_stored, data)
+    clip = _Clip()
     waiting: deque[asyncio.Task[list[Result | Failure]]] = deque()
-    frames: Iterator[Frame | Unreadable] | None = None
     try:
-        source = await asyncio.to_thread(open_source, path, SourceOptions("http", 0, 1, "lossless", stop))
-        frames = source.frames()
+        await clip.open(data)
         count, more = 0, False
-        while (frame := await asyncio.to_thread(next, frames, _DONE)) is not _DONE:
+        while (frame := await clip.next()) is not None:
             if isinstance(frame, Unreadable):
                 continue
-            assert isinstance(frame, Frame)
             if count == most:
                 more = True
                 break
@@ -71,15 +67,11 @@ async def outcomes(
         if more:
             raise RequestError(413, f"only the first {most} frames are answered; send the rest as another video")
     except SourceError as error:
-        raise RequestError(400, f"Could not read the video: {str(error).replace(path, 'the file')}") from None
+        raise RequestError(400, f"Could not read the video: {str(error).replace(clip.path, 'the file')}") from None
     finally:
-        stop.set()
         for task in waiting:
             task.cancel()
-        if frames is not None:
-            await asyncio.to_thread(_close, frames, source)
-        with suppress(OSError):
-            os.unlink(path)
+        clip.end()
 
 
 async def _one(
@@ -88,12 +80,42 @@ async def _one(
     return await predict(held, [picture], chosen, time.monotonic() + deadline, size=size)
 
 
-def _close(frames: Iterator[object], source: object) -> None:
-    frames.close()  # type: ignore[attr-defined]
-    source.close()  # type: ignore[attr-defined]
+class _Clip:
+    """A video in a file of its own. One thread stores it, decodes it and takes it away again, the last without being
+    waited for: whoever is cancelled can wait for nothing any more."""
 
+    def __init__(self) -> None:
+        self.path = ""
+        self._pool = ThreadPoolExecutor(1, "vidette:video")
+        self._stop = threading.Event()
+        self._source: Source | None = None
+        self._frames: Iterator[Frame | Unreadable] = iter(())
 
-def _stored(data: bytes) -> str:
-    with tempfile.NamedTemporaryFile(prefix="vidette-", suffix=".video", delete=False) as file:
-        file.write(data)
-        return file.name
+    async def open(self, data: bytes) -> None:
+        """Raises SourceError."""
+        await asyncio.get_running_loop().run_in_executor(self._pool, self._open, data)
+
+    async def next(self) -> Frame | Unreadable | None:
+        """The next frame; None at the end. Raises SourceError."""
+        return await asyncio.get_running_loop().run_in_executor(self._pool, next, self._frames, None)
+
+    def end(self) -> None:
+        """Stop decoding, and leave nothing behind."""
+        self._stop.set()
+        self._pool.submit(self._end)
+        self._pool.shutdown(wait=False)
+
+    def _open(self, data: bytes) -> None:
+        with tempfile.NamedTemporaryFile(prefix="vidette-", suffix=".video", delete=False) as file:
+            self.path = file.name
+            file.write(data)
+        self._source = open_source(self.path, SourceOptions("http", 0, 1, "lossless", self._stop))
+        self._frames = iter(self._source.frames())
+
+    def _end(self) -> None:
+        with suppress(OSError):
+            os.unlink(self.path)
+        if self._source is not None:
+            with suppress(AttributeError):  # a plain iterator has nothing to close
+                self._frames.close()  # type: ignore[attr-defined]
+            self._source.close()
