@@ -109,6 +109,12 @@ def test_a_batch_with_one_broken_picture_names_it(tasks: Running) -> None:
     refused(ask(tasks, image=[image()] * 65), 413)
 
 
+def test_a_list_that_can_never_wait_is_no_503(serve: Serve) -> None:
+    running = serve(limits={"waiting": 3})
+    assert ask(running, "tiny/1", "object_detection", image=[image()] * 3).status_code == 200
+    assert "takes 3" in refused(ask(running, "tiny/1", "object_detection", image=[image()] * 4), 413)
+
+
 @pytest.mark.parametrize("model", ROUTES)
 def test_the_models_task_decides_and_the_route_is_a_hint(tasks: Running, model: str) -> None:
     answers = [ask(tasks, model, route) for _, route in ROUTES.values()]

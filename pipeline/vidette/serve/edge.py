@@ -72,7 +72,7 @@ class Edge:
             else:
                 await self.api(scope, connection.receive, told)
         except asyncio.CancelledError:
-            if not connection.gone:
+            if not (connection.gone or server.draining):  # uvicorn ends what is late at the end of a drain
                 raise
         except Exception as error:  # noqa: BLE001 - whatever a handler did not foresee; it is answered already
             metrics.unforeseen.inc()

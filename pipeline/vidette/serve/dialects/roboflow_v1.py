@@ -169,8 +169,9 @@ async def infer(request: Request) -> Response:
     server.admit(request, given_keys(request, body.api_key), "infer")
     single = isinstance(body.image, ImageObject)
     objects = [body.image] if isinstance(body.image, ImageObject) else body.image
-    if len(objects) > bounds.pictures:
-        raise RequestError(413, f"{len(objects)} pictures in one request; this server takes {bounds.pictures}")
+    most = min(bounds.pictures, bounds.waiting)  # more would never fit, and 503 says that they will
+    if len(objects) > most:
+        raise RequestError(413, f"{len(objects)} pictures in one request; this server takes {most}")
     server.registry.find(body.model_id)  # an unknown model is told before anything is fetched
     files = await _files(server, objects)
     deadline = time.monotonic() + float(bounds.deadline)
