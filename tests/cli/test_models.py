@@ -110,6 +110,17 @@ def test_a_model_of_no_known_family(models: Path, capsys: pytest.CaptureFixture[
     assert captured.err.count("\n") == 1
 
 
+def test_lines_to_paste_are_of_families_that_fit(models: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    save(models / "odd.onnx", ["batch", "rows", 85], {})
+    assert main(["models", "odd"]) == 2
+    out = capsys.readouterr().out.partition("for example:\n")[2]
+    assert "objectness" in out.splitlines()[1]
+    assert "centerface" not in out
+    (models / "odd.yaml").write_text("family: centerface\n")
+    assert main(["models", "odd"]) == 2
+    assert "for example" not in capsys.readouterr().out, "what is written there must be mended"
+
+
 def test_the_lines_that_would_help_can_be_pasted(models: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = save(models / "odd.onnx", ["batch", 16, "anchors"], {})
     assert main(["models", "odd"]) == 2
@@ -159,7 +170,7 @@ def test_metadata_that_lie_are_told_at_load(
     for command in (["models", "liar"], ["run", "sample:?frames=1", "--model", "liar"]):
         assert main(command) == 2
         err = capsys.readouterr().err
-        assert "its metadata say task " in err
+        assert ("its metadata name 1 class, the output has 12" if "names" in lie else "its metadata say task ") in err
         assert err.count("\n") == 1
 
 

@@ -6,7 +6,7 @@ import pytest
 import vidette.families
 from tests.families.signatures import YOLO, centerface, signature
 from vidette.errors import ModelError
-from vidette.families import recognise
+from vidette.families import candidates, recognise
 from vidette.families.base import Recognised
 from vidette.pixels.preprocess import Preprocess
 
@@ -79,12 +79,29 @@ def test_leaves_others_alone_and_says_what_would_help(case):
     [
         ({"task": "obb"}, (1, 6), "its metadata say task `obb` and 3 classes, but no family fits"),
         ({"task": "knitting"}, (1, 7, 8400), "its metadata say task `knitting` and 3 classes, but"),
-        ({"names": "{0: 'a', 1: 'b'}"}, (1, 84, 8400), "its metadata say task `detect` and 2 classes, but"),
+        ({"names": "{0: 'a', 1: 'b'}"}, (1, 84, 8400), "its metadata name 2 classes, the output has 80: .*80 names"),
+        ({"names": "{0: 'a'}"}, (1, 7, 8400), "its metadata name 1 class, the output has 3: "),
+        ({"names": "{0: 'a'}"}, (1, 8400, 7), "its metadata say task `detect` and 1 class, but no family fits"),
     ],
 )
 def test_metadata_that_lie_are_told(lie, output, says):
     with pytest.raises(ModelError, match=f"{says}.*{re.escape(str(output))}"):
         recognise(signature(output, metadata=YOLO | lie))
+
+
+@pytest.mark.parametrize("sidecar", [{}, {"family": "ultralytics"}])
+@pytest.mark.parametrize("image", [(1, 1, 640, 640), (None, 640, 640, 1)])
+def test_grey_inputs_are_told(sidecar, image):
+    with pytest.raises(ModelError, match=r"one channel \(grey\)"):
+        recognise(signature((1, 84, 8400), image=image, sidecar=sidecar))
+
+
+def test_candidates_are_those_that_a_sidecar_could_name():
+    given = signature((1, None, 85), image=OPEN, metadata={"names": "['one']"})
+    found = candidates(given)
+    assert {"ultralytics", "objectness", "yolox"} <= set(found)
+    assert not {"centerface", "classifier", "semantic", "ssd"} & set(found)
+    assert candidates(signature((1, 84, 8400), image=(1, 1, 640, 640))) == []
 
 
 def test_the_sidecar_corrects_metadata_that_lie():

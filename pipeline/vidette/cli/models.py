@@ -164,7 +164,9 @@ def describe(path: Path) -> dict[str, Any]:
     try:
         recognised = recognise(signature)
     except ModelError as error:
-        return {**facts, "problem": f"{path}: {error}", "suggestion": _suggestion(path, signature)}
+        by_sidecar = str(error).startswith(f"{sidecar_path(path)}:")  # what is written there must be mended first
+        suggestion = [] if by_sidecar else _suggestion(signature)
+        return {**facts, "problem": f"{path}: {error}", "suggestion": suggestion}
     return {**facts, **_recognised(recognised), "runtimes": _runtimes(path, signature, recognised)}
 
 
@@ -215,16 +217,17 @@ def _runtimes(path: Path, signature: Signature, recognised: Recognised) -> dict[
     return states
 
 
-def _suggestion(path: Path, signature: Signature) -> list[str]:
+def _suggestion(signature: Signature) -> list[str]:
     """The YAML that somebody who knows the model would write beside it, ready to paste: what is known is filled in."""
-    from vidette.families import families
+    from vidette.families import candidates, families
 
+    names, fitting = [family.name for family in families()], candidates(signature)
     given = signature.sidecar
     picture = next((tensor for tensor in signature.inputs if len(tensor.shape) == 4), None)
     layout = "nhwc" if picture and picture.shape[3] in (1, 3) else "nchw"
     lines = [
-        f"family: {given.get('family', families()[0].name)}",
-        f"#       one of {', '.join(family.name for family in families())}",
+        f"family: {given.get('family', (fitting or names)[0])}",
+        f"#       one of {', '.join(fitting)}: the output fits" if fitting else f"#       one of {', '.join(names)}",
     ]
     if "names" not in signature.metadata and "labels" not in given:
         lines.append("labels: [first, second]   # in the order of the model's classes, or the path of a text file")
@@ -305,6 +308,8 @@ def _described_lines(facts: dict[str, Any]) -> Iterator[str]:
         return
     for key, value in facts["metadata"].items() or {"": "none"}.items():
         yield row("metadata", f"{key}: {_short(value)}" if key else value)
+    if not facts["suggestion"]:
+        return
     yield f"\nIf you know what it is, say so in {sidecar_path(Path(facts['path']))}, for example:\n"
     yield from facts["suggestion"]
 

@@ -128,13 +128,38 @@ def _asked(signature: Signature, known: Sequence[Family]) -> Sequence[Family]:
     return asked
 
 
+def candidates(signature: Signature, known: Sequence[Family] | None = None) -> list[str]:
+    """Names of the families that would take a model, by its shapes, if its sidecar said so."""
+    bare = _unnamed(signature)
+    found = []
+    for family in families() if known is None else known:
+        try:
+            if family.recognise(replace(bare, sidecar={"family": family.name})):
+                found.append(family.name)
+        except ModelError:
+            continue  # its shapes are another's
+    return found
+
+
+def _unnamed(signature: Signature) -> Signature:
+    metadata = {key: value for key, value in signature.metadata.items() if key != "names"}
+    return replace(signature, metadata=metadata)
+
+
 def _nothing_fits(signature: Signature, known: Sequence[Family]) -> ModelError:
     says = describe(signature)
+    if any(
+        len(tensor.shape) == 4 and 3 not in tensor.shape[1::2] and 1 in tensor.shape[1::2]
+        for tensor in signature.inputs
+    ):
+        says = f"its input has one channel (grey), and only pictures of three are fed: {says}"
     if "family" in signature.sidecar:
         wanted = signature.sidecar["family"]
         return ModelError(
             f"{where(signature.sidecar, 'family')}: {wanted}, but the model does not look like it: {says}"
         )
+    if lie := _misnamed(signature, known):
+        return lie
     names = "|".join(family.name for family in known)
     return ModelError(
         f"{_claim(signature)}no family fits this model: {says}; if it is one of them, say so in a YAML file beside it, "
@@ -142,11 +167,35 @@ def _nothing_fits(signature: Signature, known: Sequence[Family]) -> ModelError:
     )
 
 
+def _misnamed(signature: Signature, known: Sequence[Family]) -> ModelError | None:
+    """The error when a family would claim a model whose metadata had other class names."""
+    names = literal(signature.metadata.get("names", ""))
+    if not isinstance(names, dict | list | tuple):
+        return None
+    try:
+        claims = [claim for family in known if (claim := family.recognise(_unnamed(signature)))]
+    except ModelError:
+        return None
+    sizes = [min((size for size in tensor.shape[1:] if size), default=0) for tensor in signature.outputs]
+    if len(claims) != 1 or len(claims[0].labels) > max(sizes):  # more classes than rows: they were read off the places
+        return None
+    count = len(claims[0].labels)
+    return ModelError(
+        f"its metadata name {_classes(len(names))}, the output has {count}: correct the metadata, or write "
+        f"`family: {claims[0].family}` and `labels: [...]` ({count} names) into a YAML file beside it, named like "
+        f"the model; {describe(signature)}"
+    )
+
+
+def _classes(count: int) -> str:
+    return f"{count} class{'es' * (count != 1)}"
+
+
 def _claim(signature: Signature) -> str:
     """What the metadata say and nothing bears out: they can lie."""
     told = [f"task `{signature.metadata['task']}`"] if "task" in signature.metadata else []
     if isinstance(names := literal(signature.metadata.get("names", "")), dict | list | tuple):
-        told.append(f"{len(names)} classes")
+        told.append(_classes(len(names)))
     return f"its metadata say {' and '.join(told)}, but " if told else ""
 
 
