@@ -116,8 +116,7 @@ class Model:
         return box
 
     def warm(self) -> None:
-        """Compile the decoder's kernels and those of records, or load them from their cache, by decoding outputs in which
-        nothing is.
+        """Compile what decoding and records need, or load it from its cache, by decoding outputs in which nothing is.
 
         Sizes that the file leaves open are taken as 1. A decoder that refuses such outputs gets those of a real run, of
         a black picture.

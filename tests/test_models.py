@@ -1,0 +1,84 @@
+"""A model that has been warmed compiles nothing any more, and the second start compiles nothing at all."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from vidette.kernels import _jit
+
+SCRIPT = """
+import importlib, pkgutil
+import numpy as np
+from numba.core.dispatcher import Dispatcher
+from tests.families.signatures import YOLO, signature
+from vidette import kernels
+from vidette.families import recognise
+from vidette.job import ModelRequest
+from vidette.models import Described, Model, resolve_limits
+from vidette.payloads import payload, roboflow
+
+IMAGE = (1, 3, 64, 64)
+PLACES = 8 * 8 + 4 * 4 + 2 * 2
+KINDS = {
+    "detect": [(7, PLACES)],
+    "pose": [(7 + 2 * 3, PLACES)],
+    "obb": [(7 + 1, PLACES)],
+    "segment": [(7 + 5, PLACES), (5, 16, 16)],
+    "semantic": [(3, 64, 64)],
+    "classify": [(3,)],
+}
+modules = [importlib.import_module(f"vidette.kernels.{found.name}") for found in pkgutil.iter_modules(kernels.__path__)]
+every = {id(value): value for module in modules for value in vars(module).values() if isinstance(value, Dispatcher)}
+rng = np.random.default_rng(0)
+for task, shapes in KINDS.items():
+    told = signature(
+        *[(1, *shape) for shape in shapes], image=IMAGE, metadata=YOLO | {"task": task, "kpt_shape": "[2, 3]"}
+    )
+    recognised, request = recognise(told), ModelRequest("m", "m.onnx")
+    model = Model(request, Described("m.onnx", told, recognised), None, resolve_limits(request, recognised))
+    model.warm()
+    before = {kernel.py_func: len(kernel.signatures) for kernel in every.values()}
+    outputs = [rng.uniform(0, 1, shape).astype(np.float32) for shape in shapes]
+    if len(shapes[0]) == 2:
+        outputs[0][:4] = [[32], [32], [24], [20]]
+    if task == "classify":
+        outputs[0] /= outputs[0].sum()
+    found = model.decoder(outputs, model.letterbox(64, 64), model.limits)
+    assert len(found), task
+    for name in ("roboflow", "ultralytics"):
+        assert payload(name)(found)["predictions"], (task, name)
+    assert len(found.confidence) == len(found)
+    if task == "segment":
+        assert "rle" in roboflow.objects(found, (64, 64))[0]
+        assert any(found.masks.outlines())
+    if task == "semantic":
+        assert any(found.polygons())
+    late = [kernel for kernel in every.values() if len(kernel.signatures) != before[kernel.py_func]]
+    assert not late, (task, late)
+print(sum(sum(kernel.stats.cache_hits.values()) for kernel in every.values()))
+print(sum(sum(kernel.stats.cache_misses.values()) for kernel in every.values()))
+"""
+
+
+def start(cache: Path) -> tuple[int, int]:
+    """Decode and record one answer of every kind: how many kernels came from the cache, and how many were compiled."""
+    path = os.pathsep.join([str(Path(__file__).parents[1]), *sys.path])
+    done = subprocess.run(
+        [sys.executable, "-c", SCRIPT],
+        env=os.environ | {"NUMBA_CACHE_DIR": str(cache), "PYTHONPATH": path},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    hits, misses = done.stdout.split()
+    return int(hits), int(misses)
+
+
+def test_what_is_warm_compiles_no_more_and_the_second_start_compiles_nothing(tmp_path: Path) -> None:
+    (tmp_path / _jit.sources()).mkdir()  # one that is there is not filled with what lies beside the kernels
+    assert start(tmp_path)[1] > 0
+    hits, misses = start(tmp_path)
+    assert hits > 0
+    assert misses == 0
