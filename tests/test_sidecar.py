@@ -1,4 +1,3 @@
-
 import pytest
 
 from vidette.errors import ModelError
@@ -21,6 +20,10 @@ def sidecar(tmp_path, text):
 def test_labels_become_a_list(tmp_path, labels, names):
     (tmp_path / "names.txt").write_text("cat\n\n big dog \n", encoding="utf-8")
     assert sidecar(tmp_path, f"family: yolox\nlabels: {labels}\n") == {"family": "yolox", "labels": names}
+
+
+def test_names_of_points_that_are_not_listed_wait_for_the_model(tmp_path):
+    assert sidecar(tmp_path, "skeleton: [[nose, 2]]\n") == {"skeleton": [("nose", 2)]}
 
 
 def test_no_sidecar_and_an_empty_one(tmp_path):

@@ -43,7 +43,8 @@ class Sidecar(Mapping[str, Any]):
     """The keys of a sidecar, checked and in one form each, and where they stand.
 
     `labels` is a list of names; `keypoints` a list of names or a number; `skeleton` a known name or a list of pairs of
-    point numbers; `mean` and `std` are three numbers, `scale` is one, `size` one side or (width, height).
+    point numbers, of names too where `keypoints` does not list them; `mean` and `std` are three numbers, `scale` is
+    one, `size` one side or (width, height).
     """
 
     def __init__(self, values: Mapping[str, Any], file: str, lines: Mapping[Key, int]) -> None:
@@ -265,8 +266,11 @@ def _skeleton(value: Any, path: Path) -> str | list[list[Any]]:
     raise ValueError(f"must be one of {', '.join(SKELETONS)}, or pairs of keypoints to join: [[0, 1], [1, 2]]")
 
 
-def _numbered(skeleton: str | list[list[Any]], keypoints: int | list[str] | None) -> str | list[tuple[int, int]]:
-    """Pairs of point numbers, whatever was written. Raises ValueError for a point that there is not."""
+def _numbered(skeleton: str | list[list[Any]], keypoints: int | list[str] | None) -> str | list[tuple[Any, Any]]:
+    """Pairs of point numbers, whatever was written. Raises ValueError for a point that there is not.
+
+    Names that `keypoints` does not list stay: the model, or its family, may know them.
+    """
     names = keypoints if isinstance(keypoints, list) else []
     count = len(keypoints) if isinstance(keypoints, list) else keypoints
     if isinstance(skeleton, str):
@@ -275,9 +279,11 @@ def _numbered(skeleton: str | list[list[Any]], keypoints: int | list[str] | None
             raise ValueError(f"{skeleton} has {points} points, but keypoints says {count}")
         return skeleton
 
-    def number(point: Any) -> int:
+    def number(point: Any) -> Any:
         if point in names:
             return names.index(point)
+        if isinstance(point, str) and not names:
+            return point
         if isinstance(point, int) and not isinstance(point, bool) and 0 <= point < (count or _SIDE):
             return point
         near = difflib.get_close_matches(str(point), names, 1)

@@ -114,7 +114,7 @@ def test_lines_to_paste_are_of_families_that_fit(models: Path, capsys: pytest.Ca
     save(models / "odd.onnx", ["batch", "rows", 85], {})
     assert main(["models", "odd"]) == 2
     out = capsys.readouterr().out.partition("for example:\n")[2]
-    assert "objectness" in out.splitlines()[1]
+    assert "objectness" in out.strip().splitlines()[1]
     assert "centerface" not in out
     (models / "odd.yaml").write_text("family: centerface\n")
     assert main(["models", "odd"]) == 2

@@ -97,6 +97,16 @@ def test_skeletons(metadata, sidecar, expected):
     assert claim.decoder.skeleton == expected
 
 
+def test_bones_may_be_told_by_names_that_the_model_or_its_family_gives():
+    def bones(pairs, metadata=POSE, shape=(1, 56, 8400)):
+        return recognise(signature(shape, metadata=metadata, sidecar={"skeleton": pairs})).decoder.skeleton.bones
+
+    assert bones([("nose", 2), ("left_eye", "nose")]) == ((0, 2), (1, 0))
+    assert bones([("b", "a")], OLD | {"keypoints": "['a', 'b']"}, (1, 11, 8400)) == ((1, 0),)
+    with pytest.raises(ModelError, match=r"skeleton: \('chin', 0\) joins no two of 17 keypoints, nose, left_eye"):
+        bones([("chin", 0)])
+
+
 def test_seventeen_points_are_those_of_coco_and_a_name_gives_the_bones():
     assert recognise(signature((1, 56, 8400), metadata=POSE)).decoder.skeleton == COCO_17
     assert recognise(signature((1, 56, 8400), metadata=POSE | {"skeleton": "coco-17"})).decoder.skeleton == COCO_17
