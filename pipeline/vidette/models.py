@@ -1,6 +1,7 @@
 """A model ready to run: its file read, its family recognised, its runtime open, its limits resolved."""
 
 import difflib
+import logging
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -14,6 +15,7 @@ from vidette.errors import ConfigError, DecodeError, ModelError
 from vidette.families import recognise
 from vidette.families.base import Recognised, Thresholds
 from vidette.families.remote import Answers, remote
+from vidette.families.unused import unused
 from vidette.job import ModelRequest
 from vidette.onnxfile import read_signature
 from vidette.pixels.letterbox import Letterbox, Region, fit, own_shape
@@ -32,6 +34,8 @@ from vidette.runtimes import choose
 from vidette.runtimes.base import ModelFile, Outputs, PlanMode, Runtime, Session, Wish, Writer, Writes
 from vidette.runtimes.cpu import OnnxCpu
 from vidette.signature import Signature
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,6 +229,8 @@ def load(request: ModelRequest, mode: PlanMode, described: Described | None = No
     if problem := _tiles_problem(request, recognised):
         raise ConfigError(f"tiles: {problem}")
     limits = resolve_limits(request, recognised)
+    if note := unused(described.signature, recognised):
+        _log.warning("%s", note)
     if isinstance(recognised.decoder, Answers):
         recognised = replace(recognised, decoder=recognised.decoder.only(request.classes))
     reasons: list[str] = []

@@ -9,6 +9,8 @@ from onnx import TensorProto, helper
 
 from vidette import catalogue
 from vidette.cli import main
+from vidette.job import ModelRequest
+from vidette.models import load
 
 
 @pytest.fixture(autouse=True)
@@ -119,6 +121,19 @@ def test_lines_to_paste_are_of_families_that_fit(models: Path, capsys: pytest.Ca
     (models / "odd.yaml").write_text("family: centerface\n")
     assert main(["models", "odd"]) == 2
     assert "for example" not in capsys.readouterr().out, "what is written there must be mended"
+
+
+def test_lines_without_effect_are_told(
+    models: Path, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    save(models / "m.onnx", ["batch", 6, "anchors"], {"task": "detect", "names": "{0: 'a', 1: 'b'}"})
+    (models / "m.yaml").write_text("skeleton: coco-17\n")
+    assert main(["models", "m"]) == 0
+    told = f"{models / 'm.yaml'}:1: skeleton: not used for this model"
+    assert f"unused    {told}" in capsys.readouterr().out
+    with caplog.at_level("WARNING"):
+        load(ModelRequest("m", models / "m.onnx", runtime="onnx"), "latency").session.close()
+    assert [record.getMessage().startswith(told) for record in caplog.records] == [True]
 
 
 def test_the_lines_that_would_help_can_be_pasted(models: Path, capsys: pytest.CaptureFixture[str]) -> None:

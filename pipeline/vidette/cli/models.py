@@ -150,6 +150,7 @@ def describe(path: Path) -> dict[str, Any]:
     Raises ModelError when it is no ONNX file, or its sidecar cannot be read.
     """
     from vidette.families import recognise
+    from vidette.families.unused import unused
     from vidette.onnxfile import read_signature
 
     signature = read_signature(path)
@@ -167,6 +168,7 @@ def describe(path: Path) -> dict[str, Any]:
         by_sidecar = str(error).startswith(f"{sidecar_path(path)}:")  # what is written there must be mended first
         suggestion = [] if by_sidecar else _suggestion(signature)
         return {**facts, "problem": f"{path}: {error}", "suggestion": suggestion}
+    facts["unused"] = unused(signature, recognised)
     return {**facts, **_recognised(recognised), "runtimes": _runtimes(path, signature, recognised)}
 
 
@@ -286,6 +288,8 @@ def _described_lines(facts: dict[str, Any]) -> Iterator[str]:
     yield row("file", facts["path"])
     if facts["sidecar"]:
         yield row("sidecar", f"{facts['sidecar']['path']} ({', '.join(facts['sidecar']['keys']) or 'empty'})")
+    if known and facts["unused"]:
+        yield row("unused", facts["unused"])
     if known:
         yield row("task", facts["task"])
         yield row("family", f"{facts['family']} ({facts['why']})")
