@@ -202,7 +202,7 @@ class Desk:
         self.aborted = False
         self._lane = lane
         self._feed = feed
-        self._capacity = capacity
+        self.capacity = capacity
 
     def put(
         self,
@@ -219,7 +219,7 @@ class Desk:
         boxes = lane.model.letterboxes(picture.width, picture.height, size)
         item = Item(self, frame, boxes, decode_s, limits, reply)
         with lane.lock:
-            if lane.stopping or len(self._feed.ring) >= self._capacity:
+            if lane.stopping or len(self._feed.ring) >= self.capacity:
                 return None
             lane.add(self._feed, item)
         return item

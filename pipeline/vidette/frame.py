@@ -46,7 +46,7 @@ class Picture:
     `size` (width, height) is that of a picture whose pixels are there at a smaller scale only.
     """
 
-    __slots__ = ("_bgr", "_converting", "height", "pixels", "rotation", "width")
+    __slots__ = ("__weakref__", "_bgr", "_converting", "height", "pixels", "rotation", "width")
 
     def __init__(self, pixels: Pixels, rotation: int = 0, size: tuple[int, int] | None = None) -> None:
         if size is not None:

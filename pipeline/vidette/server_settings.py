@@ -71,6 +71,10 @@ class LimitsConfig(_Closed):
     slow: Duration = Field(Duration("20s"), description="a client that sends or reads nothing for so long is cut off")
     connections: int = Field(1000, ge=1, description="open connections; beyond that those without a request are closed")
     video: Size = Field(Size("100MB"), description="largest video of a request")
+    video_time: Duration = Field(Duration("10min"), description="time that answering one video may take")
+    pixels_in_all: int = Field(
+        256_000_000, ge=1, description="pixels of all pictures that are unpacked at once, 3 bytes each; beyond it 503"
+    )
     video_frames: int = Field(10_000, ge=1, description="frames of a video that are answered")
 
 

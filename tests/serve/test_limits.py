@@ -175,3 +175,44 @@ def test_metrics_count_by_route_not_by_path(serve: Serve) -> None:
     assert 'vidette_http_requests_total{route="/{dataset}/{version}",status="404"} 1.0' in text
     assert 'vidette_model_loaded{model="tiny/1"} 1.0' in text
     assert 'vidette_model_batches_total{model="tiny/1"} 2.0' in text
+
+
+def test_a_full_server_refuses_before_it_reads_the_body(serve: Serve) -> None:
+    running = serve(limits={"waiting": 1})
+    with running.server.seat():
+        for path in ("/tiny/1", "/infer/object_detection", "/predict"):
+            answer = httpx.post(f"{running.url}{path}", content=b"never looked at")
+            assert answer.status_code == 503
+            assert answer.headers["retry-after"] == "1"
+    assert httpx.post(f"{running.url}/tiny/1", content=PICTURE).status_code == 200
+
+
+def test_a_full_desk_refuses_before_it_unpacks(serve: Serve) -> None:
+    running = serve(limits={"waiting": 2})
+    held = running.server.registry.find("tiny/1")
+    held.coming = 2
+    assert httpx.post(f"{running.url}/tiny/1", content=b"bm90IGEgcGljdHVyZQ==").status_code == 503
+    held.coming = 0
+
+
+def test_pictures_in_use_are_bounded_together(serve: Serve) -> None:
+    running = serve(limits={"pixels": 10_000, "pixels_in_all": 20_000})
+    reader = running.server.pictures
+    large = encoded(size=(90, 100))
+    one = reader._read(large, None, True)
+    two = reader._read(large, None, True)
+    with pytest.raises(RequestError) as refused:
+        reader._read(large, None, True)
+    assert refused.value.status == 503
+    del one
+    assert reader._read(large, None, True)[0].width == 100
+    del two
+    image = {"type": "base64", "value": base64.b64encode(large).decode()}
+    body = {"model_id": "tiny/1", "image": [image] * 3}
+    assert httpx.post(f"{running.url}/infer/object_detection", json=body).status_code == 413
+
+
+def test_a_key_in_the_query_is_checked_before_the_body(serve: Serve) -> None:
+    url = serve(keys=KEYS).url
+    answer = httpx.post(f"{url}/infer/object_detection?api_key=wrong", content=b"{")
+    assert answer.status_code == 401

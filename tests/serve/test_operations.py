@@ -138,3 +138,10 @@ def test_the_lines_to_copy_ask_for_paths_that_are_served(detector: Path) -> None
     registry = Registry([ModelRequest(id, detector) for id in ids], {}, {}, {})
     assert [registry.find(unquote(path)).id for path in json.loads(told)] == ids
     registry.close()
+
+
+@pytest.mark.parametrize("path", ["/", "/docs"])
+def test_pages_load_nothing_from_elsewhere(serve: Serve, path: str) -> None:
+    text = httpx.get(f"{serve().url}{path}").text
+    assert not re.findall(r"(?:src|href)=[\"'](?:https?:)?//", text)
+    assert "<title>Vidette" in text

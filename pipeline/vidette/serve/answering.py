@@ -2,8 +2,8 @@
 
 import asyncio
 import time
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -51,6 +51,23 @@ def limits(held: Held, wanted: Wanted) -> Thresholds:
         by_name = {name: index for index, name in enumerate(model.labels)}
         chosen = replace(chosen, classes=tuple(by_name[name] for name in wanted.classes if name in by_name))
     return chosen
+
+
+@contextmanager
+def places(held: Held, count: int = 1) -> Iterator[None]:
+    """Room on the model's desk for pictures that are still to be unpacked: a full desk refuses before that work.
+
+    Raises RequestError 503.
+    """
+    desk = held.desk
+    assert desk is not None
+    if desk.waiting + held.coming + count > desk.capacity:
+        raise busy(f"model {held.id} has as many pictures waiting as it takes; try again")
+    held.coming += count
+    try:
+        yield
+    finally:
+        held.coming -= count
 
 
 async def predict(

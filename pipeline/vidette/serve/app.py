@@ -18,7 +18,7 @@ ROUTERS = (
 
 def create_app(server: Server) -> Edge:
     """The application that `server` is asked through; whoever runs it starts and stops the server."""
-    app = FastAPI(title="Vidette", version=__version__)
+    app = FastAPI(title="Vidette", version=__version__, docs_url=None, redoc_url=None)  # theirs load from elsewhere
     app.state.server = server
     app.add_middleware(
         CORSMiddleware, allow_origins=server.config.cors, allow_methods=["*"], allow_headers=["*"],

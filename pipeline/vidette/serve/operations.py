@@ -15,12 +15,19 @@ from vidette.serve.server import Server
 router = APIRouter(tags=["operations"])
 
 _PAGE = Path(__file__).parent / "page" / "index.html"
+_DOCS = _PAGE.with_name("docs.html")
 
 
 @router.get("/", summary="A page to look at: what is loaded, a try-out, lines to copy", include_in_schema=False)
 async def page() -> Response:
     """Nothing of it is loaded from elsewhere."""
     return Response(_PAGE.read_bytes(), media_type="text/html; charset=utf-8")
+
+
+@router.get("/docs", summary="The API, to read", include_in_schema=False)
+async def docs() -> Response:
+    """What openapi.json says; nothing of it is loaded from elsewhere."""
+    return Response(_DOCS.read_bytes(), media_type="text/html; charset=utf-8")
 
 
 @router.get("/healthz", summary="Whether the process lives")

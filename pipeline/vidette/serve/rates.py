@@ -11,6 +11,10 @@ from vidette.server_settings import RateConfig
 _CALLERS = 10_000
 
 
+_CALLERS = 10_000
+"""Callers that are counted at once."""
+
+
 class Rates:
     """Counts requests per caller in a sliding window. Raises RequestError 429 beyond it, with Retry-After."""
 
@@ -26,6 +30,8 @@ class Rates:
         now, window = self._clock(), float(self._config.window)
         if len(self._times) >= _CALLERS:
             self._forget(now - window)
+        if caller not in self._times and len(self._times) >= _CALLERS:
+            del self._times[next(iter(self._times))]  # the one that came first: addresses are cheap, memory is not
         times = self._times.setdefault(caller, deque())
         while times and times[0] <= now - window:
             times.popleft()

@@ -44,6 +44,7 @@ class Held:
         self.bytes = 0
         self.used = time.monotonic()
         self.busy = 0  # requests that hold it
+        self.coming = 0  # pictures that have a place, and are being unpacked
         self.load_s = 0.0
         self.loading: asyncio.Future[None] | None = None
         self.aliases: list[str] = []  # names that it was asked for by

@@ -2,7 +2,8 @@
 
 import asyncio
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -13,7 +14,7 @@ from vidette.engine import Engine
 from vidette.errors import ModelError
 from vidette.job import Job, ModelRequest
 from vidette.lane import Lane
-from vidette.serve.errors import RequestError
+from vidette.serve.errors import RequestError, busy
 from vidette.serve.fetching import Fetcher
 from vidette.serve.keys import Caller, Keys, Scope
 from vidette.serve.metrics import Metrics
@@ -42,13 +43,14 @@ class Server:
         self.rates = Rates(config.rate)
         self.metrics = Metrics()
         self.fetcher = Fetcher(config.fetch)
-        self.pictures = PictureReader(config.limits.pixels, config.exact)
+        self.pictures = PictureReader(config.limits.pixels, config.limits.pixels_in_all, config.exact)
         self.registry: Registry
         self.id = str(uuid4())
         self.started = time.monotonic()
         self.ready = False
         self.failed: list[str] = []
         self.draining = False
+        self._seated = 0  # requests for predictions under way
         self.under_way = 0
         self.under_way_bytes = 0
         self._models = list(models)
@@ -100,6 +102,20 @@ class Server:
         await self.fetcher.close()
         await asyncio.to_thread(self.registry.close)
         self.pictures.close()
+
+    @contextmanager
+    def seat(self) -> Iterator[None]:
+        """Room for one more request for predictions; asked before its body is read.
+
+        Raises RequestError 503 when as many are under way as all loaded models have waiting places.
+        """
+        if self._seated >= self.config.limits.waiting * max(1, len(self.registry.loaded())):
+            raise busy("as many requests are under way as this server takes; try again")
+        self._seated += 1
+        try:
+            yield
+        finally:
+            self._seated -= 1
 
     def admit(self, request: Request, given: Sequence[str | None], scope: Scope) -> Caller:
         """Check the key and its rate; `given` are all forms in which a key may have come, in their precedence.

@@ -4,7 +4,7 @@ import glob
 import io
 import os
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import cv2
 import numpy as np
@@ -91,13 +91,20 @@ def decode_picture(data: bytes, name: str) -> Bgr | Unreadable:
 
 
 def unpack(
-    data: bytes, name: str, most: int, *, upright: bool = True, enough: int | None = None
+    data: bytes,
+    name: str,
+    most: int,
+    *,
+    upright: bool = True,
+    enough: int | None = None,
+    admit: Callable[[int], None] = lambda pixels: None,
 ) -> Picture | Unreadable:
     """A picture of at most `most` pixels.
 
     upright   whether EXIF orientation is applied
     enough    the longer side that somebody needs: a JPEG at least twice as large is decoded at a half, a quarter or an
               eighth by the codec itself, in a fraction of the time; the picture has its full size for coordinates
+    admit     called with the number of pixels before they are unpacked; may raise
     """
     from PIL import Image, ImageOps, UnidentifiedImageError  # only for those who read pictures
 
@@ -120,13 +127,17 @@ def unpack(
         return Unreadable("not-a-picture", f"{name}: values of 32-bit floating point have no agreed brightness")
     try:
         if header.has_transparency_data:  # OpenCV either drops alpha or ignores the orientation
+            admit(header.width * header.height)
             rgba = np.asarray((ImageOps.exif_transpose(header) if upright else header).convert("RGBA"))
             return Picture(flatten_alpha(cv2.cvtColor(rgba, cv2.COLOR_RGBA2BGRA)))
         flags = cv2.IMREAD_COLOR if upright else cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
         turned = upright and header.getexif().get(_ORIENTATION, 1) >= _FIRST_TURNED
         size = (header.height, header.width) if turned else (header.width, header.height)
+        factor = 1
         if enough is not None and header.format == "JPEG":
-            flags |= next((flag for factor, flag in _REDUCED if max(size) >= factor * enough), 0)
+            factor, flag = next((pair for pair in _REDUCED if max(size) >= pair[0] * enough), (1, 0))
+            flags |= flag
+        admit(header.width * header.height // factor**2)
         image: npt.NDArray[np.uint8] | None = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
     except (cv2.error, OSError, ValueError, SyntaxError):
         image = None

@@ -16,7 +16,7 @@ from starlette.datastructures import QueryParams, UploadFile
 from starlette.responses import Response
 
 from vidette.result import Result
-from vidette.serve.answering import enough, limits, predict
+from vidette.serve.answering import enough, limits, places, predict
 from vidette.serve.base64_pictures import decode_picture_text, is_picture
 from vidette.serve.bodies import read_body
 from vidette.serve.dialects.roboflow_answers import THICKEST, Shown, answers, at_least, threshold, wanted
@@ -167,6 +167,11 @@ async def _picture_of_json(body: bytes, server: Server) -> bytes:
 async def infer(request: Request, dataset: str, version: str) -> Response:
     """Predictions for one picture by the model `dataset/version`."""
     server: Server = request.app.state.server
+    with server.seat():
+        return await _infer(request, server, dataset, version)
+
+
+async def _infer(request: Request, server: Server, dataset: str, version: str) -> Response:
     bounds = server.config.limits
     begin = time.monotonic()
     try:
@@ -184,7 +189,8 @@ async def infer(request: Request, dataset: str, version: str) -> Response:
         if query.best and held.model.task == "keypoints":
             raise RequestError(422, "confidence: keypoint models have no `best` threshold")
         side = enough(held, drawn=query.format != "json")
-        picture, decode_s = await server.pictures.read(data, side, upright=query.oriented)
+        with places(held):
+            picture, decode_s = await server.pictures.read(data, side, upright=query.oriented)
         chosen = limits(
             held,
             wanted(query.confidence, query.overlap, None, query.classes, query.max_detections, None, query.masks),

@@ -12,7 +12,7 @@ from fastapi import APIRouter, Request
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 from starlette.responses import Response
 
-from vidette.serve.answering import enough, limits, predict
+from vidette.serve.answering import enough, limits, places, predict
 from vidette.serve.base64_pictures import decode_picture_text
 from vidette.serve.bodies import read_body
 from vidette.serve.dialects.roboflow_answers import TASKS, THICKEST, Shown, answers, threshold, wanted
@@ -50,7 +50,7 @@ class InferRequest(BaseModel):
     class_filter: list[str] | None = None
     max_detections: Annotated[int | None, Field(ge=1)] = None
     max_candidates: Annotated[int | None, Field(ge=1)] = None
-    keypoint_confidence: float | None = None
+    keypoint_confidence: Annotated[float | None, Field(ge=0, le=1)] = None
     mask_decode_mode: Literal["accurate", "fast", "tradeoff"] | None = None
     tradeoff_factor: Annotated[float | None, Field(ge=0, le=1)] = None
     response_mask_format: Literal["polygon", "rle"] | None = None
@@ -163,8 +163,15 @@ _ROUTES = {
 async def infer(request: Request) -> Response:
     """Predictions for one picture, or for a list of them; the model's task decides what they are."""
     server: Server = request.app.state.server
+    with server.seat():
+        return await _infer(request, server)
+
+
+async def _infer(request: Request, server: Server) -> Response:
     bounds = server.config.limits
     begin = time.monotonic()
+    if any(given_keys(request)):
+        server.keys.check(given_keys(request), "infer")  # before the body is read; it may hold the key, where none came
     body: InferRequest = parsed(InferRequest, await read_body(request, float(bounds.body), float(bounds.slow)))
     server.admit(request, given_keys(request, body.api_key), "infer")
     single = isinstance(body.image, ImageObject)
@@ -190,13 +197,18 @@ async def infer(request: Request) -> Response:
         upright = not body.disable_preproc_auto_orient
         pictures = []
         decode_s = 0.0
-        for number, data in enumerate(files):
-            try:
-                picture, took = await server.pictures.read(data, side, upright=upright)
-            except RequestError as error:
-                raise error if single else _numbered(error, number) from None
-            pictures.append(picture)
-            decode_s += took
+        with places(held, len(files)):
+            for number, data in enumerate(files):
+                if time.monotonic() > deadline:
+                    raise RequestError(504, "unpacking the pictures took longer than the deadline")
+                try:
+                    picture, took = await server.pictures.read(data, side, upright=upright)
+                except RequestError as error:
+                    raise error if single else _numbered(error, number) from None
+                pictures.append(picture)
+                decode_s += took
+                if not server.pictures.fits(len(pictures), sum(p.width * p.height for p in pictures)):
+                    raise RequestError(413, "the pictures of this request are too large together: send fewer at once")
         outcomes = await predict(held, pictures, chosen, deadline, decode_s / max(1, len(pictures)))
         shown = Shown(
             keypoint_confidence=body.keypoint_confidence or 0.0,

@@ -25,7 +25,7 @@ from vidette.predictions.classification import Classification
 from vidette.predictions.semantic import SemanticMap
 from vidette.result import Result
 from vidette.serve import videos
-from vidette.serve.answering import Wanted, enough, limits, predict
+from vidette.serve.answering import Wanted, enough, limits, places, predict
 from vidette.serve.base64_pictures import decode_picture_text
 from vidette.serve.dialects import ultralytics_old
 from vidette.serve.dialects.roboflow_keys import given_keys
@@ -75,6 +75,11 @@ async def predict_old(request: Request, model: str) -> Response:
 async def respond(request: Request, named: str | None, *, still: bool = False) -> Response:
     """Answer a form; `named` is the model of the path, `still` refuses videos."""
     server: Server = request.app.state.server
+    with server.seat():
+        return await _respond(request, server, named, still)
+
+
+async def _respond(request: Request, server: Server, named: str | None, still: bool) -> Response:
     bounds = server.config.limits
     begin = time.monotonic()
     server.admit(request, given_keys(request), "infer")
@@ -99,7 +104,8 @@ async def respond(request: Request, named: str | None, *, still: bool = False) -
             if len(data) > float(bounds.video):
                 raise RequestError(413, f"the video is larger than the {bounds.video} that this server takes")
             return await _video(server, held, chosen, data, size, begin, headers)
-        picture, decode_s = await server.pictures.read(data, enough(held, size))
+        with places(held):
+            picture, decode_s = await server.pictures.read(data, enough(held, size))
         outcome = (await predict(held, [picture], chosen, deadline, decode_s, size))[0]
         images = [await asyncio.to_thread(_image, outcome)]  # outlines and PNG take milliseconds
     return json_response({"images": images, "metadata": _metadata(server, held, 1, begin)}, headers=headers)
@@ -115,15 +121,21 @@ async def _video(
     except StopAsyncIteration:
         raise RequestError(400, "Could not read the video: it has no frame") from None
 
+    held.busy += 1  # the handler returns before the first frame is sent: the model must stay until the last one
+    end = time.monotonic() + float(bounds.video_time)
+
     async def body() -> AsyncIterator[bytes]:
         count, error = 0, None
-        held.busy += 1  # the handler has returned: the model must stay until the last frame
         try:
             yield b'{"images":[' + await asyncio.to_thread(_dumped, first)
             count = 1
             async for outcome in frames:
                 yield b"," + await asyncio.to_thread(_dumped, outcome)
                 count += 1
+                if server.draining or time.monotonic() > end:
+                    why = "the server shuts down" if server.draining else f"it took longer than {bounds.video_time}"
+                    error = f"stopped after {count} frames: {why}"
+                    break
         except RequestError as failure:
             error = failure.message
         finally:
