@@ -1,7 +1,7 @@
 """The one way in which coordinates move: quarter turns, mirrors, scales, shifts."""
 
 from dataclasses import dataclass
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -73,3 +73,10 @@ class Transform:
         """(N, 4) boxes left, top, right, bottom, not clipped."""
         corners = self.points(np.asarray(xyxy).reshape(-1, 2, 2))
         return np.concatenate([corners.min(axis=1), corners.max(axis=1)], axis=1)
+
+    def grid(self, samples: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        """A view of samples (h, w), turned and mirrored as the picture that they lie over; never resampled."""
+        matrix = self.matrix
+        across, down = (matrix[0, 1], matrix[1, 0]) if self.turned else (matrix[0, 0], matrix[1, 1])
+        lying = samples.T if self.turned else samples
+        return lying[:: -1 if down < 0 else 1, :: -1 if across < 0 else 1]

@@ -44,7 +44,7 @@ def test_polygons_are_in_pixels_and_state_their_holes():
     (bar,) = masks().polygons(1)
     assert sorted(bar.points.tolist()) == [[5, 5], [5, 11], [45, 5], [45, 11]]
     assert masks().polygons(3) == []
-    assert masks().longest(3) is None
+    assert masks().outlines("longest")[3] == []
 
 
 def test_all_parts_or_the_largest():
@@ -55,8 +55,7 @@ def test_all_parts_or_the_largest():
     outer, hole = masks(Outline(0.0, "largest")).polygons(0)
     assert hole.hole
     assert not outer.hole
-    longest = masks().longest(0)
-    assert longest is not None
+    (longest,) = masks().outlines("longest")[0]
     np.testing.assert_array_equal(longest.points, outer.points)
 
 

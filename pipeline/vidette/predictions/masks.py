@@ -101,11 +101,8 @@ class Masks:
 
     def polygons(self, index: int) -> list[Polygon]:
         """Those of one object, see `outlines`."""
-        return self._only(index).outlines()[0]
-
-    def longest(self, index: int) -> Polygon | None:
-        """The outer outline of one object that has most corners; None for an object without a pixel."""
-        return next(iter(self._only(index).outlines("longest")[0]), None)
+        one = slice(index, index + 1)
+        return Masks(self.bits, self.starts[one], self.sizes[one], self.extents[one], self.outline).outlines()[0]
 
     def rle(self, width: int, height: int) -> list[dict[str, Any]]:
         """COCO's compressed run lengths of every mask in a picture of this size: {size: [height, width], counts}."""
@@ -118,18 +115,9 @@ class Masks:
             rows.append({"size": [height, width], "counts": rle.characters(lengths).tobytes().decode()})
         return rows
 
-    def _only(self, index: int) -> "Masks":
-        one = slice(index, index + 1)
-        return Masks(self.bits, self.starts[one], self.sizes[one], self.extents[one], self.outline)
-
     def transformed(self, transform: Transform) -> "Masks":
         """The same masks in another picture's pixels: crops are turned and mirrored, never resampled."""
-        matrix = transform.matrix
-        crops = []
-        for index in range(len(self)):
-            crop = self.crop(index).T if transform.turned else self.crop(index)
-            across, down = (matrix[0, 1], matrix[1, 0]) if transform.turned else (matrix[0, 0], matrix[1, 1])
-            crops.append(crop[:: -1 if down < 0 else 1, :: -1 if across < 0 else 1])
+        crops = [transform.grid(self.crop(index)) for index in range(len(self))]
         return Masks.of(crops, transform.boxes(self.extents).astype(np.float64), self.outline)
 
     @classmethod

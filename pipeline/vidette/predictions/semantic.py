@@ -127,13 +127,7 @@ class SemanticMap:
 
     def transformed(self, transform: Transform) -> "SemanticMap":
         """The same map in pixels of another picture: the grid is turned and mirrored, never resampled."""
-        matrix = transform.matrix
-        across, down = (matrix[0, 1], matrix[1, 0]) if transform.turned else (matrix[0, 0], matrix[1, 1])
-
-        def moved(grid: npt.NDArray[Any]) -> npt.NDArray[Any]:
-            grid = grid.T if transform.turned else grid
-            return np.ascontiguousarray(grid[:: -1 if down < 0 else 1, :: -1 if across < 0 else 1])
-
+        classes = np.ascontiguousarray(transform.grid(self.classes))
         extent = transform.boxes(self.extent[None])[0].astype(np.float64)
-        scores = None if self.scores is None else moved(self.scores)
-        return replace(self, classes=moved(self.classes), extent=extent, scores=scores)
+        scores = None if self.scores is None else np.ascontiguousarray(transform.grid(self.scores))
+        return replace(self, classes=classes, extent=extent, scores=scores)
