@@ -283,3 +283,9 @@ def test_keys_and_rates(serve: Serve) -> None:
     over = answer(**{"x-api-key": "right"})
     refused(over, 429)
     assert int(over.headers["retry-after"]) > 0
+
+
+def test_failures_are_told_as_error_too(serve):
+    answer = httpx.post(f"{serve().url}/predict", files={"file": b"no picture"})
+    assert answer.status_code == 400
+    assert answer.json()["error"] == answer.json()["message"]

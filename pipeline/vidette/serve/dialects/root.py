@@ -18,7 +18,7 @@ router = APIRouter(tags=["Ultralytics HUB"])
 async def root(request: Request) -> Response:
     """A form is a prediction; an empty body with `api_key` asks whether the key is right."""
     if is_form(request):
-        return await ultralytics.respond(request, None)
+        return await ultralytics.answer(request, None)
     if "api_key" in request.query_params:
         server: Server = request.app.state.server
         server.admit(request, given_keys(request), "infer")

@@ -49,27 +49,37 @@ _OLD_NAMES = {"conf": "confidence", "imgsz": "size"}
 @router.post("/predict", summary="Predictions for a picture or video")
 async def predict_form(request: Request) -> Response:
     """The model is the form's `model`, or the only one there is."""
-    return await respond(request, None)
+    return await answer(request, None)
 
 
 @router.post("/api/models/{model:path}/predict", summary="Predictions for a picture or video")
 async def predict_model(request: Request, model: str) -> Response:
     """The model is the path's."""
-    return await respond(request, model)
+    return await answer(request, model)
 
 
 @router.post("/v1/predict/{model:path}", summary="Predictions for a picture, as HUB answered before 2024")
 async def predict_old(request: Request, model: str) -> Response:
     """Fields `image` or `url`, `size`, `confidence`, `iou`."""
     try:
-        answer = await respond(request, model, still=True)
+        made = await respond(request, model, still=True)
     except RequestError as error:
         failed = {"success": False, "message": error.message, "data": {}}
         return json_response(failed, error.status, error.headers)
-    (image,) = orjson.loads(answer.body)["images"]
+    (image,) = orjson.loads(made.body)["images"]
     height, width = image["shape"]
     data = [ultralytics_old.row(found, width, height) for found in image["results"]]
     return json_response({"success": True, "message": "Inference complete.", "data": data})
+
+
+async def answer(request: Request, named: str | None) -> Response:
+    """Answer a form, failures with `error` beside the fields of all other routes."""
+    try:
+        return await respond(request, named)
+    except RequestError as failure:
+        told = failure.message if failure.detail is None else failure.detail
+        fields = {"error": failure.message, "message": failure.message, "detail": told}
+        return json_response(fields, failure.status, failure.headers)
 
 
 async def respond(request: Request, named: str | None, *, still: bool = False) -> Response:
