@@ -165,6 +165,8 @@ def test_labels_of_another_number_are_refused(shape):
             signature((None, 7, None), image=OPEN, metadata=YOLO | {"imgsz": "[192, 320]", "stride": "64"}),
             Preprocess(size=320, stride=64),
         ),
+        (signature((None, 7, None), image=OPEN, metadata=YOLO | {"stride": "0.5"}), Preprocess()),
+        (signature((None, 300, 6), image=OPEN, metadata=YOLO | {"stride": "0", "imgsz": "0.9"}), Preprocess()),
         (signature((1, 84, 8400), dtype="float16"), Preprocess(dtype="float16", width=640, height=640, batch=1)),
         (
             signature((1, 84, 8400), dtype="uint8", image=(4, 640, 640, 3)),

@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from vidette.families import reading
 from vidette.families.base import Recognised, Thresholds
-from vidette.families.faces import faces, labels
+from vidette.families.faces import faces
 from vidette.families.points import skeleton
 from vidette.kernels import heads, keypoints
 from vidette.pixels.letterbox import Letterbox
@@ -88,7 +88,7 @@ class BlazeFace:
         if rows not in TOGETHER or sorted(places[VALUES]) != list(rows) or len(shapes) != 2 * len(rows):
             return None
         preprocess = replace(reading.normalised(preprocess, HALF, HALF), pad=0)
-        told = labels(signature)
+        told = reading.one_label(signature, "face")
         decoder = Anchors(
             told,
             skeleton(signature, len(FACE_6.points), FACE_6),

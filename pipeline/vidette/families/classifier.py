@@ -127,7 +127,7 @@ def _origin(signature: Signature, given: Preprocess, output: Tensor) -> _Origin 
     imagenet = reading.normalised(replace(sized, resize="crop"), *reading.IMAGENET)
     halves = reading.normalised(replace(sized, resize="stretch"), (0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
     if "task" in metadata:
-        size = reading.whole(metadata.get("imgsz")) or sized.size
+        size = reading.exported(signature, sized).size
         resize: Literal["crop", "stretch"] = "crop" if given.width == given.height else "stretch"
         return _Origin(
             f"metadata says task classify: {resize}, 0..1 as Ultralytics", replace(sized, resize=resize, size=size)

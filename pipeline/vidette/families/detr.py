@@ -66,7 +66,7 @@ class Queries:
         else:
             candidates, places, state = queries.pairs(*values, self.activation == "sigmoid")
         xyxy, confidence, class_id, chosen = reading.survivors(candidates, state, letterbox, limits, suppressed=True)
-        cut = max(0, candidates.shape[1] - limits.max_candidates)
+        cut = reading.cut(candidates, limits)
         masks = None if self.masks is None else self._masks(outputs, places[chosen], letterbox, limits)
         return Detections(xyxy, confidence, class_id, self.labels, cut=cut, masks=masks)
 

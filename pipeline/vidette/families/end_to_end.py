@@ -5,14 +5,13 @@ are zeros). RT-DETR has the same shape but another content (centre and size in 0
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy.typing as npt
 
 from vidette.families import reading
 from vidette.families.base import Recognised, Thresholds
-from vidette.kernels import heads
 from vidette.pixels.letterbox import Letterbox
 from vidette.predictions.detections import Detections
 from vidette.signature import Signature
@@ -29,9 +28,7 @@ class Objects:
         head = outputs[0]
         if head.ndim != 2 or head.shape[1] != 6:
             raise reading.misshapen(outputs, "(M, 6)")
-        allowed = limits.class_mask(max(len(self.labels), *(c + 1 for c in limits.classes or ()), 0))
-        candidates, _, state = heads.objects(heads.readable(head), allowed, limits.classes is None, limits.confidence)
-        return reading.detections(candidates, state, letterbox, limits, self.labels, suppressed=True)
+        return reading.finished(head, letterbox, limits, self.labels)
 
 
 class EndToEnd:
@@ -63,7 +60,5 @@ class EndToEnd:
         else:
             return None
         labels = reading.labels(signature, None)
-        stride = reading.whole(metadata.get("stride")) or preprocess.stride
-        size = reading.whole(metadata.get("imgsz")) or preprocess.size
-        preprocess = replace(preprocess, stride=stride, size=size)
+        preprocess = reading.exported(signature, preprocess)
         return Recognised(self.name, "detection", labels, preprocess, Objects(labels), why)

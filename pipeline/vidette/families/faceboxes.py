@@ -28,7 +28,7 @@ class FaceBoxes:
         if preprocess is None or places.keys() != NAMES:
             return None
         preprocess = replace(preprocess, size=preprocess.size if preprocess.width else TRAINED_AT)
-        labels = reading.labels(signature, 1) if "labels" in signature.sidecar else ("face",)
+        labels = reading.one_label(signature, "face")
         decoder = Finished(labels, places["boxes"], places["scores"], count=places["num_boxes"])
         why = "outputs named boxes, scores and num_boxes after an input with channels last"
         return Recognised(self.name, "detection", labels, preprocess, decoder, why, Thresholds(confidence=0.5))

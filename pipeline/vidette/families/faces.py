@@ -10,15 +10,9 @@ from vidette.families.base import Thresholds
 from vidette.pixels.letterbox import Letterbox
 from vidette.predictions.detections import Detections
 from vidette.predictions.skeletons import Skeleton
-from vidette.signature import Signature
 
 Level = tuple[npt.NDArray[np.float32], npt.NDArray[np.float32], int]
 """Candidates (6, n), their landmarks (n, K, 2) in input pixels, the state."""
-
-
-def labels(signature: Signature) -> tuple[str, ...]:
-    """The sidecar's one label, else `face`. Raises ModelError when there are more."""
-    return reading.labels(signature, 1) if "labels" in signature.sidecar else ("face",)
 
 
 def faces(

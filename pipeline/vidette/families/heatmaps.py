@@ -86,7 +86,7 @@ class HeatMaps:
             why = f"{count} maps at a quarter of an input that is taller than wide"
         else:
             return None
-        labels = reading.labels(signature, 1) if "labels" in signature.sidecar else ("person",)
+        labels = reading.one_label(signature, "person")
         refine = signature.sidecar.get("refine") or ("udp" if "Softmax" in signature.ops else "quarter")
         preprocess = replace(reading.normalised(preprocess, *reading.IMAGENET), pad=0)
         decoder = Heat(labels, skeleton(signature, count), refine)

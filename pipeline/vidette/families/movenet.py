@@ -80,7 +80,7 @@ class MoveNet:
         one = shape[1:] == (1, POINTS, 3)
         if not one and not (len(shape) == 3 and shape[2] == 3 * POINTS + 5 and 0 < (shape[1] or 0) <= self.MOST):
             return None
-        labels = reading.labels(signature, 1) if "labels" in signature.sidecar else ("person",)
+        labels = reading.one_label(signature, "person")
         told = skeleton(signature, POINTS, COCO_17)
         preprocess = replace(preprocess, scale=(1.0, 1.0, 1.0), pad=0)
         if one:

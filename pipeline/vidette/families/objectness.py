@@ -66,5 +66,5 @@ class Objectness:
             return None
         labels = reading.labels(signature, columns - 5)
         stride = fit[1][-1] if fit else preprocess.stride
-        preprocess = replace(preprocess, stride=reading.whole(metadata.get("stride")) or stride)
+        preprocess = reading.exported(signature, replace(preprocess, stride=stride))
         return Recognised(self.name, "detection", labels, preprocess, Rows(labels), why)

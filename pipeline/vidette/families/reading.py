@@ -69,6 +69,11 @@ def labels(signature: Signature, count: int | None) -> tuple[str, ...]:
     return tuple(str(name) for name in names)
 
 
+def one_label(signature: Signature, usual: str) -> tuple[str, ...]:
+    """The class of a model that knows one: the sidecar's `labels`, else `usual`. Raises ModelError for more."""
+    return labels(signature, 1) if "labels" in signature.sidecar else (usual,)
+
+
 def picture_input(signature: Signature) -> Preprocess | None:
     """How the one picture input is laid out, values 0..1 RGB (integers: the bytes, the graph does the rest).
 
@@ -191,6 +196,29 @@ def not_numbers() -> DecodeError:
     return DecodeError("nan", f"the model returned scores or boxes that are not numbers: {OVERFLOW}")
 
 
+def objects(
+    head: npt.NDArray[Any], limits: Thresholds, names: Sequence[str]
+) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.int64], int]:
+    """Rows (M, 6 or more) that are objects, x1, y1, x2, y2, score, class: what `heads.objects` returns.
+
+    Classes beyond the names may appear when none are chosen.
+    """
+    allowed = limits.class_mask(max(len(names), *(number + 1 for number in limits.classes or ()), 0))
+    candidates, places, state = heads.objects(heads.readable(head), allowed, limits.classes is None, limits.confidence)
+    return candidates, places, state
+
+
+def finished(head: npt.NDArray[Any], letterbox: Letterbox, limits: Thresholds, names: Sequence[str]) -> Detections:
+    """Detections of such rows, corners in input pixels; nothing is suppressed. Raises DecodeError."""
+    candidates, _, state = objects(head, limits, names)
+    return detections(candidates, state, letterbox, limits, names, suppressed=True)
+
+
+def cut(candidates: npt.NDArray[np.float32], limits: Thresholds) -> int:
+    """How many of (6, n) candidates are too many to take part."""
+    return max(0, int(candidates.shape[1]) - limits.max_candidates)
+
+
 def survivors(
     candidates: npt.NDArray[np.float32],
     state: int,
@@ -236,10 +264,9 @@ def detections(
     xyxy, confidence, class_id, chosen = survivors(
         candidates, state, letterbox, limits, suppressed=suppressed, inverse=inverse
     )
-    cut = max(0, candidates.shape[1] - limits.max_candidates)
     keypoints = None
     if points is not None:
         keypoints = np.empty((len(chosen), points.shape[1], 3), np.float32)
         keypoints[..., :2] = letterbox.to_source(points[chosen])
         keypoints[..., 2] = confidence[:, None]
-    return Detections(xyxy, confidence, class_id, names, keypoints, cut, skeleton)
+    return Detections(xyxy, confidence, class_id, names, keypoints, cut(candidates, limits), skeleton)

@@ -60,7 +60,7 @@ class Rows:
         head, classes = outputs[0], len(self.labels)
         if head.ndim == 2 and head.shape[1] == 6 and not self.pair:
             rows = queries.corners(heads.readable(head), letterbox.input_width, letterbox.input_height)
-            return objects(rows, letterbox, limits, self.labels)
+            return reading.finished(rows, letterbox, limits, self.labels)
         if head.ndim != 2 or not head.shape[1] == 4 + classes > 4:
             raise reading.misshapen(outputs, f"(M, 6) or (M, {4 + classes})")
         columns = np.array(head.T, np.float32, order="C")
@@ -84,16 +84,7 @@ class Triple:
             raise reading.misshapen(outputs, "labels (M), boxes (M, 4) and scores (M)")
         rows = np.empty((len(boxes), 6), np.float32)
         rows[:, :4], rows[:, 4], rows[:, 5] = boxes, scores, classes
-        return objects(rows, letterbox, limits, self.labels)
-
-
-def objects(
-    rows: npt.NDArray[np.float32], letterbox: Letterbox, limits: Thresholds, labels: tuple[str, ...]
-) -> Detections:
-    """Rows of corners in input pixels, score and class; classes beyond the names may appear when none are chosen."""
-    allowed = limits.class_mask(max(len(labels), *(c + 1 for c in limits.classes or ()), 0))
-    candidates, _, state = heads.objects(heads.readable(rows), allowed, limits.classes is None, limits.confidence)
-    return reading.detections(candidates, state, letterbox, limits, labels, suppressed=True)
+        return reading.finished(rows, letterbox, limits, self.labels)
 
 
 class RtDetr:
@@ -147,6 +138,5 @@ class RtDetr:
             names = reading.labels(signature, columns - 4)
         # With six columns and two names only the age tells: `end2end` is as young as score and class.
         pair = len(names) == 2 and "end2end" not in signature.metadata
-        size = reading.whole(signature.metadata.get("imgsz")) or preprocess.size
-        preprocess = square(preprocess, signature, size)
+        preprocess = square(preprocess, signature, reading.exported(signature, preprocess).size)
         return Recognised(self.name, "detection", names, preprocess, Rows(names, pair), why)

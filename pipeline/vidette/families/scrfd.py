@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from vidette.families import reading
 from vidette.families.base import Recognised, Thresholds
-from vidette.families.faces import faces, labels
+from vidette.families.faces import faces
 from vidette.families.points import skeleton
 from vidette.kernels import heads, keypoints
 from vidette.pixels.letterbox import Letterbox
@@ -86,7 +86,7 @@ class Scrfd:
         )
         if whole:
             preprocess = replace(preprocess, batch=1)
-        told = labels(signature)
+        told = reading.one_label(signature, "face")
         decoder = Levels(told, skeleton(signature, 5, FACE_5) if landmarks else None, strides, anchors)
         return Recognised(
             self.name,

@@ -233,11 +233,8 @@ def _sign(signature: Signature, output: Tensor, count: int | None, coarser: int)
 
 
 def _preprocess(signature: Signature, preprocess: Preprocess, two: bool) -> tuple[Preprocess, str]:
-    metadata = signature.metadata
-    if "task" in metadata:
-        size = reading.whole(metadata.get("imgsz")) or preprocess.size
-        stride = reading.whole(metadata.get("stride")) or preprocess.stride
-        return replace(preprocess, size=size, stride=stride), "letterbox, 0..1 as Ultralytics"
+    if "task" in signature.metadata:
+        return reading.exported(signature, preprocess), "letterbox, 0..1 as Ultralytics"
     if not (preprocess.width and preprocess.height):
         preprocess = replace(preprocess, size=512)
     stretched = replace(preprocess, resize="stretch")

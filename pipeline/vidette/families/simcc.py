@@ -72,7 +72,7 @@ class SimCC:
             x, why = 0, "the sidecar says so"
         else:
             return None
-        labels = reading.labels(signature, 1) if "labels" in signature.sidecar else ("person",)
+        labels = reading.one_label(signature, "person")
         preprocess = replace(reading.normalised(preprocess, *reading.IMAGENET), pad=0)
         decoder = Axes(labels, skeleton(signature, count), x)
         why = f"{why}; made for pictures of one person: it finds one in each"

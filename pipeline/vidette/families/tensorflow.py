@@ -17,7 +17,6 @@ import numpy.typing as npt
 
 from vidette.families import reading
 from vidette.families.base import Recognised, Thresholds
-from vidette.kernels import heads
 from vidette.pixels.letterbox import Letterbox
 from vidette.pixels.preprocess import Preprocess
 from vidette.predictions.detections import Detections
@@ -64,7 +63,7 @@ class Finished:
         found = len(boxes) if self.count is None else int(outputs[self.count].reshape(-1)[0])
         size = np.array([letterbox.input_width, letterbox.input_height] * 2)
         head = np.column_stack([boxes[:, SWAPPED] * size, scores, classes - 1.0])[: max(found, 0)]
-        return finished(head, self.labels, letterbox, limits)
+        return reading.finished(head, letterbox, limits, self.labels)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,14 +78,7 @@ class Rows:
         if rows.ndim != 2 or rows.shape[1] != 7:
             raise reading.misshapen(outputs, "(M, 7)")
         head = np.column_stack([rows[:, 1:5][:, SWAPPED], rows[:, 5], rows[:, 6] - 1.0])
-        return finished(head, self.labels, letterbox, limits)
-
-
-def finished(head: npt.NDArray[Any], labels: tuple[str, ...], letterbox: Letterbox, limits: Thresholds) -> Detections:
-    """From (M, 6) corners in input pixels, score, class."""
-    allowed = limits.class_mask(max(len(labels), *(c + 1 for c in limits.classes or ()), 0))
-    candidates, _, state = heads.objects(heads.readable(head), allowed, limits.classes is None, limits.confidence)
-    return reading.detections(candidates, state, letterbox, limits, labels, suppressed=True)
+        return reading.finished(head, letterbox, limits, self.labels)
 
 
 class TensorFlow:

@@ -6,7 +6,7 @@ the threshold, suppression within classes.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy.typing as npt
@@ -70,7 +70,5 @@ class Ultralytics:
         else:
             return None
         labels = reading.labels(signature, count)
-        stride = reading.whole(metadata.get("stride")) or preprocess.stride
-        size = reading.whole(metadata.get("imgsz")) or preprocess.size
-        preprocess = replace(preprocess, stride=max(stride, 1), size=size)
+        preprocess = reading.exported(signature, preprocess)
         return Recognised(self.name, "detection", labels, preprocess, Columns(labels), why)

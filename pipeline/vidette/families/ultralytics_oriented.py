@@ -33,8 +33,7 @@ class Oriented:
         if self.finished:
             if head.ndim != 2 or head.shape[1] != 7:
                 raise reading.misshapen(outputs, "(M, 7)")
-            allowed = limits.class_mask(max(len(self.labels), *(c + 1 for c in limits.classes or ()), 0))
-            found = heads.objects(heads.readable(head), allowed, limits.classes is None, limits.confidence)
+            found = reading.objects(head, limits, self.labels)
             lying = heads.readable(head.T)
         else:
             classes = len(self.labels) or head.shape[0] - 5
@@ -58,7 +57,7 @@ class Oriented:
             limits.max_detections,
             limits.max_candidates,
         )
-        cut = max(0, candidates.shape[1] - limits.max_candidates)
+        cut = reading.cut(candidates, limits)
         return Detections(xyxy, confidence, class_id, self.labels, cut=cut, corners=corners)
 
 

@@ -44,8 +44,7 @@ class Pose:
         if self.finished:
             if head.ndim != 2 or head.shape[1] != 6 + extra:
                 raise reading.misshapen(outputs, f"(M, {6 + extra})")
-            allowed = limits.class_mask(max(len(self.labels), *(c + 1 for c in limits.classes or ()), 0))
-            found = heads.objects(heads.readable(head), allowed, limits.classes is None, limits.confidence)
+            found = reading.objects(head, limits, self.labels)
         else:
             classes = len(self.labels) or head.shape[0] - 4 - extra
             if head.ndim != 2 or classes < 1 or head.shape[0] != 4 + classes + extra:
@@ -60,7 +59,7 @@ class Pose:
         if self.finished:
             head, places = heads.readable(head[places].T), np.arange(len(places))
         keypoints = pose.keypoints(head, places, len(head) - extra, self.numbers, confidence, letterbox.inverse)
-        cut = max(0, candidates.shape[1] - limits.max_candidates)
+        cut = reading.cut(candidates, limits)
         return Detections(xyxy, confidence, class_id, self.labels, keypoints, cut, self.skeleton)
 
 

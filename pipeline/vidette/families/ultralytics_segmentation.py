@@ -40,17 +40,15 @@ class Segments:
         """See `Decoder`. `iou` and `agnostic` have no effect on finished rows."""
         head, prototypes = outputs[self.head], outputs[self.prototypes]
         channels = len(prototypes) if prototypes.ndim == 3 else 0
-        readable = heads.readable(head)
         if self.finished:
             if head.ndim != 2 or not channels or head.shape[1] != 6 + channels:
                 raise reading.misshapen(outputs, "(M, 6 + K) and (K, h, w)")
-            allowed = limits.class_mask(max(len(self.labels), *(c + 1 for c in limits.classes or ()), 0))
-            found = heads.objects(readable, allowed, limits.classes is None, limits.confidence)
+            found = reading.objects(head, limits, self.labels)
         else:
             classes = len(self.labels) or len(head) - 4 - channels
             if head.ndim != 2 or not channels or not len(head) == 4 + classes + channels > 4 + channels:
                 raise reading.misshapen(outputs, f"(4 + {max(classes, 1)} + K, N) and (K, h, w)")
-            found = heads.columns(readable, limits.class_mask(classes), limits.confidence)
+            found = heads.columns(heads.readable(head), limits.class_mask(classes), limits.confidence)
         candidates, places, state = found
         xyxy, confidence, class_id, chosen = reading.survivors(
             candidates, state, letterbox, limits, suppressed=self.finished
@@ -58,7 +56,7 @@ class Segments:
         kept = places[chosen]
         coefficients = head[kept, 6:] if self.finished else head[len(head) - channels :, kept].T
         made, visible = self._masks(coefficients, prototypes, xyxy, letterbox, limits)
-        cut = max(0, candidates.shape[1] - limits.max_candidates)
+        cut = reading.cut(candidates, limits)
         every = Detections(xyxy, confidence, class_id, self.labels, cut=cut, masks=made)
         return every if visible.all() else every.take(np.flatnonzero(visible))
 

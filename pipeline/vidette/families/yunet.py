@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from vidette.families import reading
 from vidette.families.base import Recognised, Thresholds
-from vidette.families.faces import faces, labels
+from vidette.families.faces import faces
 from vidette.families.points import skeleton
 from vidette.kernels import heads, keypoints
 from vidette.pixels.letterbox import Letterbox
@@ -60,7 +60,7 @@ class YuNet:
         if preprocess is None or set(names) != set(NAMES) or len(names) != len(NAMES):
             return None
         preprocess = replace(preprocess, colour="bgr", scale=(1.0, 1.0, 1.0), pad=0, resize="topleft")
-        told = labels(signature)
+        told = reading.one_label(signature, "face")
         order = tuple(names.index(name) for name in NAMES)
         decoder = Levels(told, skeleton(signature, 5, FACE_5), order)
         why = "outputs named cls, obj, bbox and kps of strides 8, 16 and 32"
