@@ -1,14 +1,10 @@
-import os
-import subprocess
-import sys
-from pathlib import Path
-
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.kernels import twin_keypoints as twin
+from tests.kernels import uncompiled
 from vidette.kernels import heads, keypoints
 
 REFINEMENTS = {"quarter": keypoints.QUARTER, "dark": keypoints.DARK, "udp": keypoints.UDP}
@@ -222,12 +218,11 @@ def test_found_places_that_are_no_numbers(column):
         assert keypoints.scrfd(sure, boxes, landmarks, 0.5, 8, 4, 1)[2] == heads.NAN
 
 
-def test_without_the_compiler():
-    if os.environ.get("NUMBA_DISABLE_JIT") == "1":
-        return
-    here = Path(__file__)
-    environment = {**os.environ, "NUMBA_DISABLE_JIT": "1"}
+def test_without_the_compiler_the_same_comes_out():
     chosen = "equal or person or numbers or middle or peak"
-    command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", "-k", chosen, str(here)]
-    done = subprocess.run(command, cwd=here.parents[2], env=environment, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stdout[-3000:]
+    uncompiled(
+        f"""
+import pytest
+raise SystemExit(pytest.main(["-q", "-x", "-p", "no:cacheprovider", "-k", {chosen!r}, {__file__!r}]))
+"""
+    )
