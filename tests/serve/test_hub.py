@@ -219,7 +219,7 @@ def test_who_leaves_within_a_video_leaves_no_file(
     serve: Serve, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     clip, kept = tmp_path / "clip.mkv", tmp_path / "kept"
-    write_clip(clip)
+    write_clip(clip, 30)  # more than are under way at once: the file is needed until the end
     kept.mkdir()
     monkeypatch.setattr(tempfile, "tempdir", str(kept))
     running = serve()
@@ -239,7 +239,7 @@ def test_who_leaves_within_a_video_leaves_no_file(
         assert len(list(kept.iterdir())) == 1
     wait_for(lambda: not list(kept.iterdir()) and not held.busy)
     release.set()
-    assert httpx.post(running.url, **form).json()["metadata"]["imageCount"] == 5
+    assert httpx.post(running.url, **form).json()["metadata"]["imageCount"] == 30
     wait_for(lambda: not list(kept.iterdir()))
 
 

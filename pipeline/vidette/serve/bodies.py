@@ -18,7 +18,7 @@ def bounded(request: Request, most: float, slow: float) -> Iterator[None]:
     """While a body is read: RequestError 413 beyond `most` bytes, 408 when nothing comes for `slow` seconds, or less
     than _RATE in the long run."""
     declared = request.headers.get("content-length", "")
-    if declared.isdigit() and int(declared) > most:
+    if declared.isdecimal() and int(declared) > most:
         raise _too_large(most)
     receive = request._receive
     size = 0
