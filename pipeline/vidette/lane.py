@@ -17,6 +17,7 @@ from vidette.entry import Desk, Entry, Item
 from vidette.errors import DecodeError, VidetteError
 from vidette.exit import Exit, Failure
 from vidette.models import Model
+from vidette.mosaic import merged
 from vidette.pixels.slot import Buffer
 from vidette.predictions.detections import Detections
 from vidette.result import Result, StageTimes
@@ -112,6 +113,8 @@ class Lane:
         """Compile what the first picture needs, then start the callers."""
         self.model.writer().warm()
         self.model.warm()
+        if self.model.request.tiles is not None:
+            merged([Detections.none(self.model.labels)], self.model.limits)
         for thread in self._threads:
             thread.start()
 
