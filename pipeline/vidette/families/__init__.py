@@ -23,6 +23,7 @@ from vidette.families.end_to_end import EndToEnd
 from vidette.families.faceboxes import FaceBoxes
 from vidette.families.fastestdet import FastestDet
 from vidette.families.heatmaps import HeatMaps
+from vidette.families.landmarks import MediaPipeLandmarks
 from vidette.families.movenet import MoveNet
 from vidette.families.nanodet import NanoDet
 from vidette.families.objectness import Objectness
@@ -74,6 +75,7 @@ FAMILIES: tuple[Family, ...] = (
     YuNet(),
     Scrfd(),
     BlazeFace(),
+    MediaPipeLandmarks(),
 )
 
 

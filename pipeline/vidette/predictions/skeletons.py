@@ -32,8 +32,26 @@ FACE_5 = Skeleton("face-5", ("left_eye", "right_eye", "nose", "left_mouth", "rig
 FACE_6 = Skeleton("face-6", ("right_eye", "left_eye", "nose_tip", "mouth", "right_ear", "left_ear"))
 """Faces as BlazeFace marks them; left and right are the person's own, as MediaPipe names them."""
 
+BODY_33 = Skeleton(
+    "body-33",
+    (
+        *("nose", "left_eye_inner", "left_eye", "left_eye_outer", "right_eye_inner", "right_eye", "right_eye_outer"),
+        *("left_ear", "right_ear", "mouth_left", "mouth_right", "left_shoulder", "right_shoulder", "left_elbow"),
+        *("right_elbow", "left_wrist", "right_wrist", "left_pinky", "right_pinky", "left_index", "right_index"),
+        *("left_thumb", "right_thumb", "left_hip", "right_hip", "left_knee", "right_knee", "left_ankle"),
+        *("right_ankle", "left_heel", "right_heel", "left_foot_index", "right_foot_index"),
+    ),
+    (
+        *((0, 1), (1, 2), (2, 3), (3, 7), (0, 4), (4, 5), (5, 6), (6, 8), (9, 10), (11, 12), (11, 23), (12, 24)),
+        *((23, 24), (11, 13), (13, 15), (15, 17), (15, 19), (15, 21), (17, 19), (12, 14), (14, 16), (16, 18)),
+        *((16, 20), (16, 22), (18, 20), (23, 25), (25, 27), (27, 29), (29, 31), (27, 31), (24, 26), (26, 28)),
+        *((28, 30), (30, 32), (28, 32)),
+    ),
+)
+"""People as BlazePose marks them, https://ai.google.dev/edge/mediapipe/solutions/vision/pose_landmarker."""
+
 USUAL = (COCO_17, FACE_5)
-SKELETONS = {skeleton.name: skeleton for skeleton in (*USUAL, FACE_6)}
+SKELETONS = {skeleton.name: skeleton for skeleton in (*USUAL, FACE_6, BODY_33)}
 
 
 def numbered(count: int) -> Skeleton:
