@@ -19,6 +19,7 @@ from vidette.families.centernet import CenterNet
 from vidette.families.classifier import Classifier
 from vidette.families.darknet import Darknet
 from vidette.families.detr import Detr
+from vidette.families.efficientpose import EfficientPose
 from vidette.families.end_to_end import EndToEnd
 from vidette.families.faceboxes import FaceBoxes
 from vidette.families.fastestdet import FastestDet
@@ -28,6 +29,7 @@ from vidette.families.movenet import MoveNet
 from vidette.families.nanodet import NanoDet
 from vidette.families.objectness import Objectness
 from vidette.families.picodet import PicoDet
+from vidette.families.posenet import PoseNet
 from vidette.families.reading import literal
 from vidette.families.rfdetr import RfDetr
 from vidette.families.rtdetr import RtDetr
@@ -76,6 +78,8 @@ FAMILIES: tuple[Family, ...] = (
     Scrfd(),
     BlazeFace(),
     MediaPipeLandmarks(),
+    PoseNet(),
+    EfficientPose(),
 )
 
 

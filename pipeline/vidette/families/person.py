@@ -1,6 +1,7 @@
 """Models that see one person in a picture: their points become one object, or none."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -37,3 +38,13 @@ def person(
     if not wanted or confidence[0] <= limits.confidence or limits.max_detections < 1:
         return Detections.none(labels, skeleton=skeleton)
     return Detections(xyxy, confidence, np.zeros(1, np.int32), labels, placed, skeleton=skeleton)
+
+
+def peaks(
+    maps: npt.NDArray[np.floating[Any]],
+) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp], npt.NDArray[np.float32]]:
+    """Where each of K maps (h, w, K) is hottest: (K,) columns, rows and values; the first of equals, or a NaN."""
+    flat = maps.reshape(-1, maps.shape[2])
+    places = flat.argmax(axis=0)
+    rows, columns = np.divmod(places, maps.shape[1])
+    return columns, rows, flat[places, np.arange(len(places))].astype(np.float32)

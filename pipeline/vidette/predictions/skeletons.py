@@ -50,8 +50,22 @@ BODY_33 = Skeleton(
 )
 """People as BlazePose marks them, https://ai.google.dev/edge/mediapipe/solutions/vision/pose_landmarker."""
 
+MPII_16 = Skeleton(
+    "mpii-16",
+    (
+        *("head_top", "upper_neck", "right_shoulder", "right_elbow", "right_wrist", "thorax", "left_shoulder"),
+        *("left_elbow", "left_wrist", "pelvis", "right_hip", "right_knee", "right_ankle", "left_hip", "left_knee"),
+        "left_ankle",
+    ),
+    (
+        *((0, 1), (1, 5), (5, 2), (2, 3), (3, 4), (5, 6), (6, 7), (7, 8), (5, 9)),
+        *((9, 10), (10, 11), (11, 12), (9, 13), (13, 14), (14, 15)),
+    ),
+)
+"""People as annotated in MPII (http://human-pose.mpi-inf.mpg.de), in EfficientPose's order."""
+
 USUAL = (COCO_17, FACE_5)
-SKELETONS = {skeleton.name: skeleton for skeleton in (*USUAL, FACE_6, BODY_33)}
+SKELETONS = {skeleton.name: skeleton for skeleton in (*USUAL, FACE_6, BODY_33, MPII_16)}
 
 
 def numbered(count: int) -> Skeleton:
