@@ -1,4 +1,5 @@
 import re
+from dataclasses import replace
 from importlib.metadata import EntryPoint
 
 import pytest
@@ -116,6 +117,16 @@ def test_the_message_lists_what_the_file_says():
         ModelError, match=r"images float32 \(\?, 3, \?, \?\).*output0 float32 \(1, \?, 85\).*author, rank"
     ):
         recognise(signature((1, None, 85), image=OPEN, metadata={"rank": "1", "author": "me"}))
+
+
+def test_the_message_names_the_outputs_to_choose_from():
+    several = signature((None, 1), (None, 1024), (None, 100), image=(None, 224, 224, 3))
+    with pytest.raises(ModelError, match=r"add `output: output0\|output1\|output2`"):
+        recognise(several)
+    assert recognise(replace(several, sidecar={"output": "output2"})).family == "classifier"
+    with pytest.raises(ModelError) as error:
+        recognise(signature((None, 192), image=(None, 112, 112, 3)))
+    assert "add `output" not in str(error.value)
 
 
 @pytest.mark.parametrize(

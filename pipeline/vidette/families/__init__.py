@@ -169,8 +169,16 @@ def _nothing_fits(signature: Signature, known: Sequence[Family]) -> ModelError:
     names = "|".join(family.name for family in known)
     return ModelError(
         f"{_claim(signature)}no family fits this model: {says}; if it is one of them, say so in a YAML file beside it, "
-        f"named like the model: `family: {names}` and `labels: [name, ...]`"
+        f"named like the model: `family: {names}` and `labels: [name, ...]`{_choice(signature)}"
     )
+
+
+def _choice(signature: Signature) -> str:
+    """Where several outputs rate whole pictures: how a classifier's is chosen."""
+    rows = [output.name for output in signature.outputs if len(output.shape) == 2]
+    if "output" in signature.sidecar or len(rows) < 2 or len(rows) != len(signature.outputs):
+        return ""
+    return f"; a classifier's scores are one of its outputs: add `output: {'|'.join(rows[:_TOLD])}`"
 
 
 def _misnamed(signature: Signature, known: Sequence[Family]) -> ModelError | None:
