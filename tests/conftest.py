@@ -8,11 +8,14 @@ from typing import Any, ClassVar
 import pytest
 from pydantic import BaseModel
 
+from tests.threads import left_behind
 from tests.tiny import make_detector
 from vidette.engine import Engine
 from vidette.job import Job, ModelRequest, SinkRequest, StreamRequest
 from vidette.result import Result
 from vidette.sink import Delivery, RunFacts
+
+__all__ = ["left_behind"]  # a fixture
 
 FETCHED = Path(os.environ.get("VIDETTE_TEST_MODELS") or Path.home() / ".cache" / "vidette-test-models")
 

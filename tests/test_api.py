@@ -2,8 +2,8 @@
 
 import re
 import shutil
-import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -17,11 +17,7 @@ SOURCE = "testsrc:?size=320x192&frames=30"
 README = Path(__file__).parents[1] / "README.md"
 
 
-def ours() -> list[str]:
-    return [thread.name for thread in threading.enumerate() if thread.name.startswith("vidette:")]
-
-
-def test_results_come_in_order_and_the_ledger_after_them(detector: Path) -> None:
+def test_results_come_in_order_and_the_ledger_after_them(detector: Path, left_behind: Callable[[], list[str]]) -> None:
     run = vidette.run(SOURCE, model=detector, runtime="onnx", confidence=0.6)
     results = list(run)
     assert [result.seq for result in results] == list(range(30))
@@ -36,7 +32,7 @@ def test_results_come_in_order_and_the_ledger_after_them(detector: Path) -> None
     assert run.complete
     assert run.report["streams"][0]["results"] == 30
     assert run.report["models"][0]["runtime"] == "onnx"
-    assert not ours()
+    assert not left_behind()
 
 
 def test_several_sources_are_told_apart_and_each_is_in_order(detector: Path, tmp_path: Path) -> None:
@@ -53,25 +49,25 @@ def test_pictures_come_with_their_own_results(detector: Path) -> None:
         assert read_number(result.picture.bgr()) == result.seq
 
 
-def test_leaving_the_loop_stops_everything(detector: Path) -> None:
+def test_leaving_the_loop_stops_everything(detector: Path, left_behind: Callable[[], list[str]]) -> None:
     run = vidette.run("testsrc:?size=320x192", model=detector)  # it would never end
     for result in run:
         if result.seq == 5:
             break
-    assert not ours()
+    assert not left_behind()
     report = run.report
     assert report["interrupted"]
     assert report["streams"][0]["in_flight"] == 0
 
 
-def test_an_error_in_the_loop_stops_everything(detector: Path) -> None:
+def test_an_error_in_the_loop_stops_everything(detector: Path, left_behind: Callable[[], list[str]]) -> None:
     def fail_at_three() -> None:
         for result in vidette.run("testsrc:?size=320x192", model=detector):
             _ = 1 / (result.seq - 3)
 
     with pytest.raises(ZeroDivisionError):
         fail_at_three()
-    assert not ours()
+    assert not left_behind()
 
 
 def test_a_slow_reader_holds_the_decoder_back(detector: Path) -> None:
@@ -141,13 +137,12 @@ def test_live_takes_the_newest(detector: Path) -> None:
 )
 def test_what_is_wrong_is_told_before_the_first_result(
     detector: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sources: list[str], options: dict[str, object],
-    kind: type[vidette.VidetteError], said: str,
-) -> None:  # fmt: skip
+    kind: type[vidette.VidetteError], said: str, left_behind: Callable[[], list[str]]) -> None:  # fmt: skip
     monkeypatch.chdir(tmp_path)
     with pytest.raises(kind, match=re.escape(said)) as caught:
         next(iter(vidette.run(*sources, **{"model": detector, **options})))  # type: ignore[arg-type]
     assert "--" not in str(caught.value)  # the words of the command line
-    assert not ours()
+    assert not left_behind()
 
 
 def test_a_source_that_fails_is_in_the_ledger(detector: Path, tmp_path: Path) -> None:

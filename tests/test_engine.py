@@ -288,7 +288,7 @@ def test_a_slow_file_holds_the_decoder_back_and_loses_nothing(
     assert engine.complete
 
 
-def test_a_sink_that_cannot_open_starts_nothing(detector: Path) -> None:
+def test_a_sink_that_cannot_open_starts_nothing(detector: Path, left_behind: Callable[[], list[str]]) -> None:
     class Closed(Collecting):
         def open(self, run: Any) -> None:
             raise SinkError("no such folder")
@@ -296,7 +296,7 @@ def test_a_sink_that_cannot_open_starts_nothing(detector: Path) -> None:
     engine = Engine(make_job(detector, {"s": TESTSRC.format(5)}, [Closed()]))
     with pytest.raises(SinkError, match="no such folder"):
         engine.start()
-    assert not [t for t in threading.enumerate() if t.name.startswith("vidette:")]
+    assert not left_behind()
 
 
 def test_one_broken_source_leaves_its_neighbours_alone(detector: Path, run: Runner, tmp_path: Path) -> None:
@@ -468,14 +468,14 @@ def test_a_stop_ends_everything_within_two_seconds(
             sink.release.set()
 
 
-def test_stopping_before_anything_came_out(detector: Path) -> None:
+def test_stopping_before_anything_came_out(detector: Path, left_behind: Callable[[], list[str]]) -> None:
     engine = Engine(make_job(detector, {"s": "testsrc:?size=320x192"}, [Collecting()]))
     engine.start()
     engine.request_stop()
     engine.wait()
     engine.stop()
     assert adds_up(engine)
-    assert not [t for t in threading.enumerate() if t.name.startswith("vidette:")]
+    assert not left_behind()
 
 
 def _streams(mode: str, count: int) -> list[StreamRequest]:
