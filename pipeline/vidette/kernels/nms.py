@@ -59,6 +59,26 @@ def overlaps(
 
 
 @kernel
+def stretches(
+    candidates: F32, order: npt.NDArray[np.int64], agnostic: bool
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """Room for each class by itself: (n,) class of each candidate of `order`, all 0 when `agnostic`; (classes + 1,)
+    where the stretch of each begins, when every class has a stretch as long as it has candidates."""
+    classes = np.zeros(len(order), np.int64)
+    count = 1
+    if not agnostic:
+        for r in range(len(order)):
+            classes[r] = np.int64(candidates[5, order[r]])
+            count = max(count, classes[r] + 1)
+    starts = np.zeros(count + 1, np.int64)
+    for r in range(len(order)):
+        starts[classes[r] + 1] += 1
+    for c in range(count):
+        starts[c + 1] += starts[c]
+    return classes, starts
+
+
+@kernel
 def suppress(
     candidates: F32, iou: float, agnostic: bool, max_detections: int, max_candidates: int
 ) -> npt.NDArray[np.int64]:
@@ -75,17 +95,8 @@ def suppress(
 
     # Stable counting sort by class: each class is one contiguous segment, best first, and boxes of different classes
     # are never compared.
-    classes = np.zeros(n, np.int64)
-    count = 1
-    if not agnostic:
-        for r in range(n):
-            classes[r] = np.int64(candidates[5, order[r]])
-            count = max(count, classes[r] + 1)
-    ends = np.zeros(count + 1, np.int64)
-    for r in range(n):
-        ends[classes[r] + 1] += 1
-    for c in range(count):
-        ends[c + 1] += ends[c]
+    classes, ends = stretches(candidates, order[:n], agnostic)
+    count = len(ends) - 1
     segment = np.empty(n, np.int64)
     place = ends[:count].copy()
     for r in range(n):

@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from vidette.kernels._jit import kernel
 from vidette.kernels.heads import NAN, OK
-from vidette.kernels.nms import rank
+from vidette.kernels.nms import rank, stretches
 
 F32 = npt.NDArray[np.float32]
 F64 = npt.NDArray[np.float64]
@@ -179,19 +179,9 @@ def suppress(
     if iou >= 1 or (distance <= EPSILON and not exact):
         return order[: min(n, max_detections)]
 
-    # Each class has its own stretch of `packed`, as long as it has candidates: classes are never compared.
-    classes = np.zeros(n, np.int64)
-    count = 1
-    if not agnostic:
-        for r in range(n):
-            classes[r] = np.int64(candidates[5, order[r]])
-            count = max(count, classes[r] + 1)
-    starts = np.zeros(count + 1, np.int64)
-    for r in range(n):
-        starts[classes[r] + 1] += 1
-    for c in range(count):
-        starts[c + 1] += starts[c]
-    ends = starts[:count].copy()
+    # Each class has its own stretch of `packed`: classes are never compared.
+    classes, starts = stretches(candidates, order[:n], agnostic)
+    ends = starts[:-1].copy()
 
     packed = np.empty((10, n), np.float64)
     points = np.empty((2, 8, 2), np.float64)
