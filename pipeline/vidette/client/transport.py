@@ -83,7 +83,7 @@ class Transport:
             sending = [threads.submit(self._send, request, effect.retries) for request in effect.requests]
             try:
                 return [each.result() for each in sending]
-            except BaseException:
+            except BaseException:  # a failed request, and Ctrl-C: what has not begun is not sent
                 threads.shutdown(wait=False, cancel_futures=True)
                 raise
 

@@ -55,7 +55,7 @@ class PictureReader:
 
         try:
             found = unpack(data, "the picture", self._pixels, upright=upright, enough=enough, admit=admit)
-        except BaseException:
+        except BaseException:  # whatever ends it, its pixels are not in use
             self._release(taken)
             raise
         if isinstance(found, Unreadable):

@@ -12,6 +12,7 @@ from fastapi import APIRouter, Request
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 from starlette.responses import Response
 
+from vidette.remote.dialects import ROUTES
 from vidette.serve.answering import enough, limits, places, predict
 from vidette.serve.base64_pictures import decode_picture_text
 from vidette.serve.bodies import read_body
@@ -146,18 +147,8 @@ def _model(held: Held, name: str) -> dict[str, Any]:
         "input_width": how.width,
         "vram_bytes": None,
         "request_aliases": held.aliases,
-        "request_paths": ["/infer/" + _ROUTES[held.model.task]],
+        "request_paths": [f"/infer/{ROUTES[TASKS[held.model.task]]}"],
     }
-
-
-_ROUTES = {
-    "detection": "object_detection",
-    "oriented": "object_detection",
-    "keypoints": "keypoints_detection",
-    "segmentation": "instance_segmentation",
-    "classification": "classification",
-    "semantic": "semantic_segmentation",
-}
 
 
 async def infer(request: Request) -> Response:
@@ -223,7 +214,7 @@ async def _infer(request: Request, server: Server) -> Response:
     return json_response(made[0] if single else made)
 
 
-for _route in sorted(set(_ROUTES.values())):
+for _route in sorted(ROUTES.values()):
     router.add_api_route(
         f"/infer/{_route}", infer, methods=["POST"], summary=f"Predictions: {_route.replace('_', ' ')}",
         openapi_extra={"requestBody": {"required": True, "content": {"application/json": {
