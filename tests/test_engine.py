@@ -23,7 +23,6 @@ from vidette.errors import ModelError, SinkError
 from vidette.job import Job, ModelRequest, SinkRequest, StreamRequest
 from vidette.result import Result
 from vidette.ring import Ring
-from vidette.runtimes import choose
 from vidette.runtimes.cpu import OnnxCpu
 from vidette.runtimes.simulated import Simulated
 
@@ -498,19 +497,3 @@ def test_decoder_threads_need_idle_cores() -> None:
 
 def test_the_drain_leaves_time_for_closing_files() -> None:
     assert DRAIN_S < 2
-
-
-@pytest.mark.fetched
-def test_what_openvino_cannot_run_goes_to_onnx_runtime(fetched: Callable[[str], Path]) -> None:
-    """YOLO26's end-to-end pose head has a GatherElements that OpenVINO refuses."""
-    path = fetched("random/yolo26n-pose.onnx")
-    model = models.load(ModelRequest("m", path), "throughput")
-    assert model.session.plan.runtime == "onnx"
-    assert any("OpenVINO cannot run" in reason for reason in model.reasons) or not _openvino_preferred()
-    model.session.close()
-    with pytest.raises(ModelError):
-        models.load(ModelRequest("m", path, runtime="openvino"), "throughput")
-
-
-def _openvino_preferred() -> bool:
-    return choose("auto", "cpu").name == "openvino"

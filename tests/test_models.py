@@ -1,11 +1,18 @@
-"""A model that has been warmed compiles nothing any more, and the second start compiles nothing at all."""
+"""An open model: warmed it compiles nothing any more, a second start nothing at all; the runtime that can run it."""
 
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
+from vidette.errors import ModelError
+from vidette.job import ModelRequest
 from vidette.kernels import _jit
+from vidette.models import load
+from vidette.runtimes import choose
 
 SCRIPT = """
 import importlib, pkgutil
@@ -82,3 +89,19 @@ def test_what_is_warm_compiles_no_more_and_the_second_start_compiles_nothing(tmp
     hits, misses = start(tmp_path)
     assert hits > 0
     assert misses == 0
+
+
+@pytest.mark.fetched
+def test_what_openvino_cannot_run_goes_to_onnx_runtime(fetched: Callable[[str], Path]) -> None:
+    """YOLO26's end-to-end pose head has a GatherElements that OpenVINO refuses."""
+    path = fetched("random/yolo26n-pose.onnx")
+    model = load(ModelRequest("m", path), "throughput")
+    assert model.session.plan.runtime == "onnx"
+    assert any("OpenVINO cannot run" in reason for reason in model.reasons) or not _openvino_preferred()
+    model.session.close()
+    with pytest.raises(ModelError):
+        load(ModelRequest("m", path, runtime="openvino"), "throughput")
+
+
+def _openvino_preferred() -> bool:
+    return choose("auto", "cpu").name == "openvino"

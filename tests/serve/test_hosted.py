@@ -4,42 +4,21 @@ import base64
 import io
 import json
 import socket
-import struct
-import zlib
-from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote_from_bytes
 
 import cv2
-import httpx
 import numpy as np
 import pytest
 from PIL import Image
 
 from tests.conftest import Collecting, make_job
 from tests.serve.conftest import Running, Serve, encoded
+from tests.serve.hosted import CLIENT, EVERY, FORM, JPEG, TEXT, ask, boxes, refused
 from tests.serve.tasks import NAMES, SCORES, SEVERAL, SIZE, picture
 from vidette.payloads import roboflow
-
-CLIENT = httpx.Client()
-JPEG = picture(".jpg")
-TEXT = base64.b64encode(JPEG)
-FORM = "application/x-www-form-urlencoded"
-
-
-def ask(url: str, content: Any = TEXT, kind: str | None = FORM, **query: Any) -> httpx.Response:
-    return CLIENT.post(url, params=query, content=content, headers={"Content-Type": kind} if kind else {})
-
-
-def boxes(answer: httpx.Response) -> list[tuple[str, float]]:
-    assert answer.status_code == 200, answer.text
-    assert answer.json()["image"] == {"width": SIZE[0], "height": SIZE[1]}
-    return [(row["class"], round(row["confidence"], 3)) for row in answer.json()["predictions"]]
-
-
-EVERY = [("cat", 0.9), ("dog", 0.6), ("dog", 0.4)]
 
 
 def lines(text: bytes, every: int, end: bytes = b"\n") -> bytes:
@@ -231,19 +210,6 @@ def test_parameters_out_of_range(tasks: Running, status: int, query: dict[str, A
     refused(ask(f"{tasks.url}/det/1", **query), status)
 
 
-def refused(answer: httpx.Response, status: int) -> str:
-    assert answer.status_code == status, answer.text
-    assert answer.headers["content-type"] == "application/json"
-    body = answer.json()
-    assert "Traceback" not in answer.text
-    if status == 422:
-        assert isinstance(body["detail"], list | str)
-    message: str = body["message"]
-    assert message
-    assert "\n" not in message
-    return message
-
-
 @pytest.mark.parametrize("format", ["json", "image", "image_and_json", "other"])
 def test_formats(tasks: Running, format: str) -> None:
     answer = ask(f"{tasks.url}/det/1", format=format, stroke=4)
@@ -422,84 +388,6 @@ def test_oriented_boxes(tasks: Running) -> None:
     assert np.hypot(*(points[1] - points[0])) == pytest.approx(200, abs=0.01)
     assert row["width"] == pytest.approx(np.ptp(points[:, 0]), abs=0.01)
     assert row["class"] == NAMES[0]
-
-
-def pil(mode: str, size: tuple[int, int] = SIZE, format: str = "PNG", **options: Any) -> bytes:
-    out = io.BytesIO()
-    Image.new(mode, size).save(out, format, **options)
-    return out.getvalue()
-
-
-def bomb(width: int, height: int) -> bytes:
-    """A PNG header that claims a size, with almost nothing behind it."""
-
-    def chunk(name: bytes, data: bytes) -> bytes:
-        return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
-
-    head = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
-    data = zlib.compress(bytes(100))
-    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + chunk(b"IDAT", data) + chunk(b"IEND", b"")
-
-
-def turned() -> bytes:
-    exif = Image.Exif()
-    exif[274] = 6
-    return pil("RGB", (SIZE[1], SIZE[0]), "JPEG", exif=exif)
-
-
-def animated() -> bytes:
-    others = [Image.new("L", SIZE, level) for level in (80, 160, 240)]
-    return pil("L", format="GIF", save_all=True, append_images=others, duration=50, loop=0)
-
-
-GOOD: Mapping[str, bytes] = {
-    "grey": pil("L"), "grey jpeg": pil("L", format="JPEG"), "cmyk jpeg": pil("CMYK", format="JPEG"),
-    "16 bits": pil("I;16"), "alpha": pil("RGBA"), "grey with alpha": pil("LA"), "palette": pil("P"),
-    "one bit": pil("1"), "animated gif": animated(), "turned": turned(), "webp": pil("RGB", format="WEBP"),
-    "bmp": pil("RGB", format="BMP"), "tiff": pil("RGB", format="TIFF"),
-    "palette with transparency": pil("P", transparency=0),
-    "progressive": pil("RGB", format="JPEG", progressive=True), "jpeg 2000": pil("RGB", format="JPEG2000"),
-}  # fmt: skip
-
-
-@pytest.mark.parametrize("name", GOOD)
-def test_pictures_of_every_kind(tasks: Running, name: str) -> None:
-    for content in (base64.b64encode(GOOD[name]), GOOD[name]):
-        assert boxes(ask(f"{tasks.url}/det/1", content)) == EVERY
-    assert boxes(CLIENT.post(f"{tasks.url}/det/1", files={"file": GOOD[name]})) == EVERY
-
-
-def test_orientation_can_be_left_alone(tasks: Running) -> None:
-    answer = ask(f"{tasks.url}/det/1", turned(), disable_preproc_auto_orient="True")
-    assert answer.json()["image"] == {"width": SIZE[1], "height": SIZE[0]}
-
-
-def test_a_line_of_pixels(tasks: Running) -> None:
-    answer = ask(f"{tasks.url}/det/1", pil("RGB", (65000, 1)))
-    assert answer.status_code == 200
-    assert answer.json()["image"] == {"width": 65000, "height": 1}
-
-
-BAD: Mapping[str, bytes] = {
-    "nothing": b"", "spaces": b"  \n", "text": b"hello, is this a picture?", "html": b"<html></html>",
-    "zeros": bytes(1000), "truncated jpeg": JPEG[: len(JPEG) // 2], "truncated png": picture()[:-20],
-    "head of a jpeg": JPEG[:20], "bomb": bomb(60000, 60000), "one dimension": bomb(2**31 - 1, 1),
-    "no pixels": bomb(100, 100), "zero size": bomb(0, 10), "float tiff": pil("F", format="TIFF"),
-    "pickle": b"\x80\x04\x95\x10\x00\x00\x00\x00\x00\x00\x00.", "open brace": b"{", "json": b'{"image": 3}',
-    "json list": b"[1]", "only padding": b"====", "percent": b"%%%%",
-}  # fmt: skip
-
-
-@pytest.mark.parametrize("name", BAD)
-def test_what_is_no_picture(tasks: Running, name: str) -> None:
-    url = f"{tasks.url}/det/1"
-    for answer in (
-        ask(url, BAD[name]), ask(url, base64.b64encode(BAD[name])), ask(url, BAD[name], None),
-        CLIENT.post(url, files={"file": ("a.jpg", BAD[name])}),
-    ):  # fmt: skip
-        message = refused(answer, 400)
-        assert message.startswith("Could not load input image. Cause: ")
-        assert len(message) < 300
 
 
 def test_forms_and_urls_that_make_no_sense(tasks: Running) -> None:

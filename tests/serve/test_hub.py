@@ -264,7 +264,7 @@ def test_the_form_of_before_2024(tasks: Running) -> None:
 
 
 def test_an_animated_gif_is_a_video_here(tasks: Running) -> None:
-    from tests.serve.test_hosted import animated
+    from tests.serve.test_odd_pictures import animated
 
     body = ask(tasks, file=("a.gif", animated(), "image/gif")).json()
     assert body["metadata"]["imageCount"] == len(body["images"]) > 1
