@@ -22,6 +22,8 @@ from vidette.sources import open_source
 from vidette.sources.base import Source, SourceOptions, Unreadable
 
 SUFFIXES = (".asf", ".avi", ".gif", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".ts", ".webm", ".wmv")
+_ROOM_S = 0.02
+"""A frame that finds no room on the desk asks again after so long."""
 _AHEAD = 8
 """Frames under way at once: enough to fill callers, few enough to hold the decoder back."""
 
@@ -77,7 +79,15 @@ async def outcomes(
 async def _one(
     picture: Picture, held: Held, chosen: Thresholds, deadline: float, size: int | None
 ) -> list[Result | Failure]:
-    return await predict(held, [picture], chosen, time.monotonic() + deadline, size=size)
+    """One frame; it waits for room on a full desk, because the frames before it are answered already."""
+    end = time.monotonic() + deadline
+    while True:
+        try:
+            return await predict(held, [picture], chosen, end, size=size)
+        except RequestError as error:
+            if error.status != 503 or time.monotonic() > end:
+                raise
+        await asyncio.sleep(_ROOM_S)
 
 
 class _Clip:

@@ -131,30 +131,42 @@ async def _video(
     except StopAsyncIteration:
         raise RequestError(400, "Could not read the video: it has no frame") from None
 
-    held.busy += 1  # the handler returns before the first frame is sent: the model must stay until the last one
-    end = time.monotonic() + float(bounds.video_time)
-
     async def body() -> AsyncIterator[bytes]:
+        """Has a seat and the model to its end, whichever that is: the handler returns before the video is answered."""
         count, error = 0, None
+        end = time.monotonic() + float(bounds.video_time)
         try:
-            yield b'{"images":[' + await asyncio.to_thread(_dumped, first)
-            count = 1
-            async for outcome in frames:
-                yield b"," + await asyncio.to_thread(_dumped, outcome)
-                count += 1
-                if server.draining or time.monotonic() > end:
-                    why = "the server shuts down" if server.draining else f"it took longer than {bounds.video_time}"
-                    error = f"stopped after {count} frames: {why}"
-                    break
-        except RequestError as failure:
-            error = failure.message
+            with server.seat():
+                held.busy += 1
+                try:
+                    yield b'{"images":[' + await asyncio.to_thread(_dumped, first)
+                    count = 1
+                    async for outcome in frames:
+                        yield b"," + await asyncio.to_thread(_dumped, outcome)
+                        count += 1
+                        if server.draining or time.monotonic() > end:
+                            late = f"it took longer than {bounds.video_time}"
+                            why = "the server shuts down" if server.draining else late
+                            error = f"stopped after {count} frames: {why}"
+                            break
+                except RequestError as failure:
+                    error = failure.message
+                finally:
+                    held.busy -= 1
         finally:
-            held.busy -= 1
             await frames.aclose()  # type: ignore[attr-defined]
         metadata = _metadata(server, held, count, begin) | ({"error": error} if error else {})
         yield b'],"metadata":' + orjson.dumps(metadata) + b"}"
 
-    return StreamingResponse(body(), media_type="application/json", headers=headers)
+    chunks = body()
+    head = await anext(chunks)  # begun here, it ends also when the client goes before anything is sent
+
+    async def sent() -> AsyncIterator[bytes]:
+        yield head
+        async for chunk in chunks:
+            yield chunk
+
+    return StreamingResponse(sent(), media_type="application/json", headers=headers)
 
 
 def _dumped(outcome: Result | Failure) -> bytes:
