@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 import pytest
 from pydantic import BaseModel
 
+from tests.fetch import PACKAGES
 from tests.threads import left_behind
 from tests.tiny import make_detector
 from vidette.engine import Engine
@@ -27,7 +28,10 @@ def fetched() -> Callable[[str], Path]:
     def path(name: str) -> Path:
         found = FETCHED / name
         if not found.exists():
-            pytest.skip(f"{name} is not fetched: make fetch")
+            comes = any(name in files for files in PACKAGES.values())
+            pytest.skip(
+                f"{name} is not {'fetched: make fetch' if comes else 'here, and is made: docs/verification.md'}"
+            )
         return found
 
     return path

