@@ -15,8 +15,9 @@ from hypothesis import strategies as st
 from starlette.datastructures import QueryParams
 
 from tests.serve.conftest import Running, Serve, encoded
+from tests.serve.waiting import at_once
 from vidette.serve import openapi
-from vidette.serve.base64_pictures import decode_picture_text
+from vidette.serve.base64_pictures import decoding
 from vidette.serve.dialects.roboflow_hosted import read_query
 from vidette.serve.errors import RequestError
 
@@ -143,7 +144,7 @@ def test_any_body_is_answered(server: Running, client: httpx.Client, path: str, 
 @given(text=st.one_of(st.binary(max_size=200), st.text(max_size=99).map(str.encode)))
 def test_base64_is_bytes_or_400(text: bytes) -> None:
     try:
-        assert isinstance(decode_picture_text(text), bytes)
+        assert isinstance(at_once(decoding(text)), bytes)
     except RequestError as error:
         if error.status != 400:
             raise
@@ -156,7 +157,7 @@ def test_every_form_of_base64_is_the_same_picture(raw: bytes, line: int, padded:
     text = text if padded else text.rstrip(b"=")
     broken = b"\n".join(text[at : at + line] for at in range(0, len(text), line))
     for form in (text, broken, b"data:image/png;name=a;base64," + text, text.replace(b"=", b"%3D")):
-        assert decode_picture_text(form) == picture
+        assert at_once(decoding(form)) == picture
 
 
 NAMES = ("confidence", "overlap", "classes", "max_detections", "stroke", "labels", "format", "keypoint_confidence",

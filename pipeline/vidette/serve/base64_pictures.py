@@ -1,10 +1,15 @@
 """Pictures as text: every form of base64 that clients send, and raw bytes that were sent by mistake."""
 
 import binascii
+import io
 import re
+from collections.abc import Generator
 from urllib.parse import unquote_to_bytes
 
+import orjson
+
 from vidette.serve.errors import RequestError
+from vidette.serve.turns import PIECE
 
 _DATA_URI = re.compile(rb"\s*data:[^,]{0,200},", re.IGNORECASE)
 _MAGIC = (
@@ -12,6 +17,15 @@ _MAGIC = (
     b"P1\n", b"P2\n", b"P3\n", b"P4\n", b"P5\n", b"P6\n", b"P5 ", b"P6 ",
 )  # fmt: skip
 """How picture files begin. HEIF and AVIF have `ftyp` at byte 4."""
+_AROUND = b" \t\r\n\"'"
+_HEAD = 256
+"""Bytes at either end in which what does not belong to the base64 is looked for."""
+_PLUS = re.compile(rb"\+|%2b|\\u002b", re.IGNORECASE)
+_UNFINISHED = re.compile(rb"(?:%[0-9a-f]?|\\(?:u[0-9a-f]{0,3})?)\Z", re.IGNORECASE)
+"""The beginning of an escape at the end of a piece; none is longer than 6 bytes."""
+_ALPHABET = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
+_URL_SAFE = bytes.maketrans(b"-_", b"+/")
+_OTHERS = bytes(set(range(256)) - set(_ALPHABET + b"-_= "))
 
 
 def is_picture(data: bytes) -> bool:
@@ -19,25 +33,34 @@ def is_picture(data: bytes) -> bool:
     return data.startswith(_MAGIC) or data[4:8] == b"ftyp"
 
 
-def decode_picture_text(text: bytes) -> bytes:
-    """The bytes of a picture that came as base64.
+def decoding(
+    text: bytes | str, begin: int = 0, end: int | None = None, *, escaped: bool = False
+) -> Generator[None, None, bytes]:
+    """The bytes of a picture that came as base64 at `begin` to `end` of a text; for `in_turns`.
 
     Taken: line breaks, data URIs of any media type, missing padding, the URL-safe alphabet, percent-encoding, `+` that
-    a form turned into spaces, quotes around it, and a picture's own bytes. Raises RequestError 400 for anything else.
+    a form turned into spaces, quotes around it, and a picture's own bytes. `escaped` text has JSON's escapes in it.
+    Raises RequestError 400 for anything else.
     """
-    if is_picture(text):
-        return text
-    if not text.strip():
+    if isinstance(text, str):
+        text = yield from _encoded(text)
+    end = len(text) if end is None else end
+    head = text[begin : min(begin + _HEAD, end)]
+    if is_picture(head):
+        return text[begin:end]
+    if (prefix := _DATA_URI.match(head)) is not None:
+        begin += prefix.end()
+        head = text[begin : min(begin + _HEAD, end)]
+    begin += len(head) - len(head.lstrip(_AROUND))
+    tail = text[max(begin, end - _HEAD) : end]
+    end -= len(tail) - len(tail.rstrip(_AROUND))
+    if begin >= end:
         raise RequestError(400, "Could not load input image. Cause: the body is empty; send the picture as base64")
-    if (prefix := _DATA_URI.match(text[:256])) is not None:
-        text = text[prefix.end() :]
-    if b"%" in text:
-        text = unquote_to_bytes(text)
-    text = text.strip(b" \t\r\n\"'").translate(_URL_SAFE, b"\r\n\t")
     # a form that turned `+` into spaces left none; where there are some, spaces only divide
-    readings = (b"",) if b"+" in text else (b"+", b"")
-    for reading in readings if b" " in text else (b" ",):
-        data = _decoded(text.replace(b" ", reading))
+    both = text.find(b" ", begin, end) >= 0 and _PLUS.search(text, begin, end) is None
+    data = None
+    for reading in (b"+", b"") if both else (b"",):
+        data = yield from _decoded(text, begin, end, reading, escaped)
         if data is not None and is_picture(data):
             return data
     if data is None:
@@ -45,12 +68,51 @@ def decode_picture_text(text: bytes) -> bytes:
     return data  # whatever it is, the decoder says so
 
 
-_URL_SAFE = bytes.maketrans(b"-_", b"+/")
+def _encoded(text: str) -> Generator[None, None, bytes]:
+    if len(text) <= PIECE:
+        return text.encode()
+    found = io.BytesIO()
+    for at in range(0, len(text), PIECE):
+        found.write(text[at : at + PIECE].encode())
+        yield
+    return found.getvalue()
 
 
-def _decoded(text: bytes) -> bytes | None:
-    text = text.rstrip(b"=")
-    try:
-        return binascii.a2b_base64(text + b"=" * (-len(text) % 4))
-    except binascii.Error:
+def _decoded(text: bytes, begin: int, end: int, space: bytes, escaped: bool) -> Generator[None, None, bytes | None]:
+    """None when it is not base64. What is not of the alphabet is passed over, and `=` is the end."""
+    found = io.BytesIO()  # hands its bytes over without copying them
+    left = b""  # up to three characters: four are three bytes
+    while begin < end:
+        piece = text[begin : min(begin + PIECE, end)]
+        if begin + len(piece) < end and (open := _UNFINISHED.search(piece, len(piece) - 6)) is not None:
+            piece = piece[: open.start()]
+        begin += len(piece)
+        try:
+            found.write(binascii.a2b_base64(left + piece if left else piece, strict_mode=True))
+            left = b""
+        except binascii.Error:
+            plain = _plain(piece, escaped)
+            if plain is None:
+                return None
+            plain = left + plain.translate(_URL_SAFE, _OTHERS).replace(b" ", space)
+            if (pad := plain.find(b"=")) >= 0:
+                plain, begin = plain[:pad], end
+            whole = len(plain) - len(plain) % 4
+            found.write(binascii.a2b_base64(plain[:whole]))
+            left = plain[whole:]
+        if begin < end:
+            yield
+    if len(left) == 1:
         return None
+    found.write(binascii.a2b_base64(left + b"=" * (-len(left) % 4)))
+    return found.getvalue()
+
+
+def _plain(piece: bytes, escaped: bool) -> bytes | None:
+    """Without JSON's escapes and percent-encoding; None when it has escapes that JSON does not."""
+    if escaped and b"\\" in piece:
+        try:
+            piece = orjson.loads(b'"%b"' % piece).encode()
+        except orjson.JSONDecodeError:
+            return None
+    return unquote_to_bytes(piece) if b"%" in piece else piece

@@ -163,7 +163,7 @@ def _jpeg_complete(data: bytes) -> bool:
             position += 1
             continue
         if data[position + 1] == 0xDA:  # scan data holds no FF D9
-            return data.find(b"\xff\xd9", position) >= 0
+            return data.rfind(b"\xff\xd9", position) >= 0  # from behind, where it is
         position += 2 + int.from_bytes(data[position + 2 : position + 4], "big")
     return False
 

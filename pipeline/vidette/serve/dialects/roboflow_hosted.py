@@ -17,14 +17,16 @@ from starlette.responses import Response
 
 from vidette.result import Result
 from vidette.serve.answering import enough, limits, places, predict
-from vidette.serve.base64_pictures import decode_picture_text, is_picture
+from vidette.serve.base64_pictures import decoding, is_picture
 from vidette.serve.bodies import read_body
 from vidette.serve.dialects.roboflow_answers import THICKEST, Shown, answers, at_least, threshold, wanted
 from vidette.serve.dialects.roboflow_keys import given_keys
 from vidette.serve.edge import json_response
 from vidette.serve.errors import RequestError
 from vidette.serve.forms import is_form, read_form
+from vidette.serve.long_texts import restored, without
 from vidette.serve.server import Server
+from vidette.serve.turns import in_turns
 from vidette.serve.visualising import jpeg
 
 router = APIRouter(tags=["hosted API"])
@@ -147,21 +149,23 @@ async def picture_of(request: Request, server: Server) -> bytes:
     body = await read_body(request, float(bounds.body), float(bounds.slow))
     if body[:1] == b"{" and not is_picture(body):
         return await _picture_of_json(body, server)
-    return decode_picture_text(body)
+    return await in_turns(decoding(body))
 
 
 async def _picture_of_json(body: bytes, server: Server) -> bytes:
+    rest, texts = await in_turns(without(body))
     try:
-        image = orjson.loads(body).get("image")
+        image = orjson.loads(rest).get("image")
     except (orjson.JSONDecodeError, AttributeError):
         raise RequestError(400, "Could not load input image. Cause: the body is neither base64 nor JSON") from None
-    if isinstance(image, dict):
+    kind, value = "base64", image
+    if isinstance(image, dict) and restored(image, texts) is None:
         kind, value = str(image.get("type", "base64")).lower(), image.get("value")
-    else:
-        kind, value = "base64", image
+    if kind == "base64" and (long := restored(value, texts)) is not None:
+        return await in_turns(decoding(long.body, long.begin, long.end, escaped=True))
     if not isinstance(value, str) or kind not in ("url", "base64"):
         raise RequestError(400, 'Could not load input image. Cause: send {"image": {"type": "base64", "value": ...}}')
-    return await server.fetcher.fetch(value) if kind == "url" else decode_picture_text(value.encode())
+    return await server.fetcher.fetch(value) if kind == "url" else await in_turns(decoding(value))
 
 
 async def infer(request: Request, dataset: str, version: str) -> Response:

@@ -10,18 +10,21 @@ from uuid import uuid4
 
 from fastapi import APIRouter, Request
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic.json_schema import SkipJsonSchema
 from starlette.responses import Response
 
 from vidette.remote.dialects import ROUTES
 from vidette.serve.answering import enough, limits, places, predict
-from vidette.serve.base64_pictures import decode_picture_text
+from vidette.serve.base64_pictures import decoding
 from vidette.serve.bodies import read_body
 from vidette.serve.dialects.roboflow_answers import TASKS, THICKEST, Shown, answers, threshold, wanted
 from vidette.serve.dialects.roboflow_keys import given_keys
 from vidette.serve.edge import json_response
 from vidette.serve.errors import RequestError
+from vidette.serve.long_texts import Cut, LongText, restored, without
 from vidette.serve.registry import Held
 from vidette.serve.server import Server
+from vidette.serve.turns import in_turns
 
 router = APIRouter(tags=["inference server v1"])
 
@@ -33,7 +36,7 @@ class ImageObject(BaseModel):
     """A picture by value or URL."""
 
     type: str = Field(description="base64 or url")
-    value: str
+    value: str | SkipJsonSchema[Cut]
 
 
 class InferRequest(BaseModel):
@@ -163,7 +166,9 @@ async def _infer(request: Request, server: Server) -> Response:
     begin = time.monotonic()
     if any(given_keys(request)):
         server.keys.check(given_keys(request), "infer")  # before the body is read; it may hold the key, where none came
-    body: InferRequest = parsed(InferRequest, await read_body(request, float(bounds.body), float(bounds.slow)))
+    given = await read_body(request, float(bounds.body), float(bounds.slow))
+    rest, texts = await in_turns(without(given))
+    body: InferRequest = parsed(InferRequest, rest)
     server.admit(request, given_keys(request, body.api_key), "infer")
     single = isinstance(body.image, ImageObject)
     objects = [body.image] if isinstance(body.image, ImageObject) else body.image
@@ -171,7 +176,7 @@ async def _infer(request: Request, server: Server) -> Response:
     if len(objects) > most:
         raise RequestError(413, f"{len(objects)} pictures in one request; this server takes {most}")
     server.registry.find(body.model_id)  # an unknown model is told before anything is fetched
-    files = await _files(server, objects)
+    files = await _files(server, objects, texts)
     deadline = time.monotonic() + float(bounds.deadline)
     async with server.registry.use(body.model_id, float(bounds.deadline)) as held:
         task = held.model.task
@@ -222,13 +227,13 @@ for _route in sorted(ROUTES.values()):
     )  # fmt: skip
 
 
-async def _files(server: Server, objects: list[ImageObject]) -> list[bytes]:
+async def _files(server: Server, objects: list[ImageObject], texts: list[LongText]) -> list[bytes]:
     """The bytes of each picture. URLs are fetched beside each other, all of them within the request's deadline."""
     places = asyncio.Semaphore(_FETCHES)
 
     async def one(given: ImageObject) -> bytes:
         async with places:
-            return await _bytes_of(server, given)
+            return await _bytes_of(server, given, texts)
 
     seconds = server.config.limits.deadline
     try:
@@ -248,10 +253,13 @@ def _numbered(error: RequestError, number: int) -> RequestError:
     return RequestError(error.status, f"{error.message} (picture {number})", error.headers)
 
 
-async def _bytes_of(server: Server, given: ImageObject) -> bytes:
+async def _bytes_of(server: Server, given: ImageObject, texts: list[LongText]) -> bytes:
     kind = given.type.lower()
-    if kind == "url":
-        return await server.fetcher.fetch(given.value)
-    if kind != "base64":
+    if kind not in ("url", "base64"):
         raise RequestError(400, f"image type {given.type[:40]!r} is not taken here: use base64 or url")
-    return decode_picture_text(given.value.encode())
+    if isinstance(given.value, str):
+        return await server.fetcher.fetch(given.value) if kind == "url" else await in_turns(decoding(given.value))
+    long = restored(given.value, texts)
+    if long is None or kind == "url":
+        raise RequestError(422, "body.image.value: a URL or base64 is expected")
+    return await in_turns(decoding(long.body, long.begin, long.end, escaped=True))

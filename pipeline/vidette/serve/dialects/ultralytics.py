@@ -26,7 +26,7 @@ from vidette.predictions.semantic import SemanticMap
 from vidette.result import Result
 from vidette.serve import videos
 from vidette.serve.answering import Wanted, enough, limits, places, predict
-from vidette.serve.base64_pictures import decode_picture_text
+from vidette.serve.base64_pictures import decoding
 from vidette.serve.dialects import ultralytics_old
 from vidette.serve.dialects.roboflow_keys import given_keys
 from vidette.serve.edge import json_response
@@ -34,6 +34,7 @@ from vidette.serve.errors import RequestError
 from vidette.serve.forms import is_form, read_form
 from vidette.serve.registry import Held
 from vidette.serve.server import Server
+from vidette.serve.turns import in_turns
 
 router = APIRouter(tags=["Ultralytics HUB"])
 
@@ -252,7 +253,7 @@ async def _media(form: FormData, server: Server) -> tuple[bytes, str]:
             text = part.strip()
             if text.startswith(("http://", "https://")):
                 return await server.fetcher.fetch(text), urlsplit(text).path
-            return decode_picture_text(text.encode()), ""
+            return await in_turns(decoding(text)), ""
     raise RequestError(400, "the form has no part `file` with a picture or video")
 
 
