@@ -46,6 +46,13 @@ def test_the_form_is_the_documented_one(recorder: Recorder, folder: Path) -> Non
             assert (name, content.decode()) == (None, part["value"])
 
 
+@pytest.mark.parametrize(("path", "bearer"), [("", None), ("/api/models/m/predict", "Bearer KEY")])
+def test_dedicated_endpoints_and_the_platform_get_a_bearer(recorder: Recorder, path: str, bearer: str | None) -> None:
+    HubClient(recorder.url + path, "KEY").predict(b"bytes")
+    assert recorder.seen[-1].headers["x-api-key"] == "KEY"
+    assert recorder.seen[-1].headers.get("authorization") == bearer
+
+
 def test_what_is_not_given_is_not_sent(recorder: Recorder) -> None:
     HubClient(recorder.url).predict(np.zeros((4, 6, 3), np.uint8))
     assert set(form(recorder)) == {"file"}

@@ -5,7 +5,8 @@ from typing import Any, TypeAlias
 from vidette.client.inference import Result
 from vidette.client.pictures import Picture, file_bytes, is_url
 from vidette.client.transport import DEFAULT_TIMEOUT, Connected, Transport
-from vidette.client.wire import Plan, Request, ask, exchange, work
+from vidette.client.wire import Plan, ask, exchange, work
+from vidette.remote.requests import Request, hub
 
 Options: TypeAlias = dict[str, Any]
 
@@ -15,7 +16,7 @@ class HubClient(Connected):
 
     url        where the form goes: `http://localhost:9001`, `https://predict.ultralytics.com`, or the address of a
                dedicated endpoint
-    api_key    sent as `x-api-key`; None where the server asks for none
+    api_key    sent as `x-api-key`, to `.../predict` also as a bearer; None where the server asks for none
     model      the model's name or address, as the server knows it; None where the server has but one
     timeout    seconds that an answer may take; a video takes its time
 
@@ -68,11 +69,4 @@ class HubClient(Connected):
         else:
             file = yield from work(lambda: file_bytes(source))
         fields = {"model": model or self.model, **options}
-        form = {name: str(value) for name, value in fields.items() if value is not None}
-        key, headers = self._api_key, {}
-        if key is not None:
-            headers["x-api-key"] = key
-        request = Request(
-            "POST", self.url, headers=headers, form=form, file=file, secrets=() if key is None else (key,)
-        )
-        return (yield from ask(request, retries=True))
+        return (yield from ask(hub(self.url, file, self._api_key, fields), retries=True))

@@ -10,16 +10,10 @@ from vidette.client.errors import APIKeyNotProvided, InvalidModelIdentifier, Mod
 from vidette.client.pictures import Encoded, Pictures, Size, encoded
 from vidette.client.state import ClientState
 from vidette.client.wire import Answer, Plan, ask, exchange
+from vidette.remote.requests import Request, add_model, images, infer_v0, infer_v1, registry
 
 Result: TypeAlias = dict[str, Any]
 Results: TypeAlias = Result | list[Result]
-
-_ROUTES = {
-    "object-detection": "/infer/object_detection",
-    "instance-segmentation": "/infer/instance_segmentation",
-    "keypoint-detection": "/infer/keypoints_detection",
-    "classification": "/infer/classification",
-}
 
 
 def infer(self: ClientState, inference_input: Pictures, model_id: str | None = None) -> Plan[Results]:
@@ -39,11 +33,7 @@ def infer_from_api_v0(self: ClientState, inference_input: Pictures, model_id: st
     pictures = yield from encoded(inference_input, None if configuration.client_downsizing_disabled else (limit, limit))
     query = configuration.to_legacy_call_parameters()
     answers = yield from exchange(
-        [
-            # the server takes the body for base64 whatever it is called; this is what `inference_sdk` calls it
-            self.request("POST", f"/{project}", key="query", query=query, text=picture.base64, headers=_JSON)
-            for picture in pictures
-        ],
+        [self.keyed(infer_v0(self.api_url, project, query, text=each.base64), "query") for each in pictures],
         retries=True,
         concurrency=configuration.max_concurrent_requests,
     )
@@ -58,9 +48,6 @@ def infer_from_api_v0(self: ClientState, inference_input: Pictures, model_id: st
     )
 
 
-_JSON = {"content-type": "application/json"}
-
-
 def infer_from_api_v1(self: ClientState, inference_input: Pictures, model_id: str | None = None) -> Plan[Results]:
     """The same with API v1; raises WrongClientModeError if v0 is selected."""
     self.demand_v1()
@@ -69,12 +56,12 @@ def infer_from_api_v1(self: ClientState, inference_input: Pictures, model_id: st
     configuration = self.inference_configuration
     task = supported(description.task_type)
     pictures = yield from encoded(inference_input, _largest(self, description))
-    fields = {"model_id": model, **configuration.to_api_call_parameters(HTTPClientMode.V1, task)}
+    fields = configuration.to_api_call_parameters(HTTPClientMode.V1, task)
     batches = in_batches(pictures, configuration.max_batch_size)
     query = configuration.to_billing_query_parameters()
     answers = yield from exchange(
         [
-            self.request("POST", _ROUTES[task], key="body", query=query, body={**fields, "image": as_field(batch)})
+            self.keyed(infer_v1(self.api_url, task, model, [each.base64 for each in batch], fields, query), "body")
             for batch in batches
         ],
         retries=True,
@@ -90,7 +77,7 @@ def infer_from_api_v1(self: ClientState, inference_input: Pictures, model_id: st
 
 def get_server_info(self: ClientState) -> Plan[ServerInfo]:
     """Who answers."""
-    return ServerInfo.from_dict((yield from ask(self.request("GET", "/info", key=None))))
+    return ServerInfo.from_dict((yield from ask(Request("GET", f"{self.api_url}/info"))))
 
 
 def get_model_description(self: ClientState, model_id: str, allow_loading: bool = True) -> Plan[ModelDescription]:
@@ -109,14 +96,14 @@ def get_model_description(self: ClientState, model_id: str, allow_loading: bool 
 def list_loaded_models(self: ClientState) -> Plan[RegisteredModels]:
     """The models that the server has loaded (API v1)."""
     self.demand_v1()
-    return RegisteredModels.from_dict((yield from ask(self.request("GET", "/model/registry", key="query"))))
+    return RegisteredModels.from_dict((yield from ask(self.keyed(registry(self.api_url), "query"))))
 
 
 def load_model(self: ClientState, model_id: str, set_as_default: bool = False) -> Plan[RegisteredModels]:
     """Have the server load a model, and select it if `set_as_default` (API v1)."""
     self.demand_v1()
     name = resolve(model_id)
-    answer = yield from ask(self.request("POST", "/model/add", key="body", body={"model_id": name}))
+    answer = yield from ask(self.keyed(add_model(self.api_url, name), "body"))
     if set_as_default:
         self.select_model(name)
     return RegisteredModels.from_dict(answer)
@@ -158,7 +145,7 @@ def in_batches(pictures: list[Encoded], most: int) -> list[list[Encoded]]:
 
 def as_field(pictures: list[Encoded]) -> Any:
     """The value of `image`: an object for one picture, a list for several."""
-    return unwrapped([{"type": "base64", "value": picture.base64} for picture in pictures])
+    return images([picture.base64 for picture in pictures])
 
 
 def _largest(self: ClientState, description: ModelDescription) -> Size | None:

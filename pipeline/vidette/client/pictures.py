@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from vidette.client.errors import EncodingError, InvalidInputFormatError
-from vidette.client.wire import Plan, Request, exchange, work
+from vidette.client.wire import Plan, exchange, work
+from vidette.remote.requests import Request
 
 if TYPE_CHECKING:
     import numpy as np

@@ -2,22 +2,22 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, Literal, TypeVar
+from dataclasses import replace
+from typing import Any, Literal, TypeAlias, TypeVar
 
 from vidette.client.aliases import resolve
 from vidette.client.configuration import ApiKeyTransport, HTTPClientMode, InferenceConfiguration
 from vidette.client.errors import ModelNotSelectedError, WrongClientModeError
-from vidette.client.wire import Request
+from vidette.remote.requests import HOSTED, Place, Request
 from vidette.urls import redact
 
 _S = TypeVar("_S", bound="ClientState")
 
-HOSTED = (
-    *(f"https://{name}.roboflow.com" for name in ("detect", "outline", "classify", "infer", "serverless")),
-    *("https://serverless.roboflow.one", "https://serverless.roboflow.eu", "https://serverless.roboflow-eu.one"),
-    *("https://asyncinfer.roboflow.com", "https://asyncinfer.roboflow.one"),
-)
-"""Addresses that speak API v0 (the list of `inference_sdk` 1.8.3); every other one is taken for API v1."""
+KeyPlace: TypeAlias = Literal["query", "body", "header"]
+"""Where the key goes unless the configuration says otherwise; `header`: there, if it says so, or nowhere."""
+
+_HOSTED = tuple(f"https://{host}" for host in HOSTED)
+"""Addresses that speak API v0; every other one is taken for API v1."""
 
 
 class ClientState:
@@ -27,7 +27,7 @@ class ClientState:
         self.api_url = api_url.rstrip("/")
         self._api_key = api_key
         self._configuration = InferenceConfiguration()
-        self._mode = HTTPClientMode.V0 if api_url.startswith(HOSTED) else HTTPClientMode.V1
+        self._mode = HTTPClientMode.V0 if api_url.startswith(_HOSTED) else HTTPClientMode.V1
         self._model: str | None = None
 
     def __repr__(self) -> str:
@@ -130,31 +130,29 @@ class ClientState:
         method: Literal["GET", "POST"],
         path: str,
         *,
-        key: Literal["query", "body", "header"] | None,
+        key: KeyPlace,
         query: dict[str, Any] | None = None,
         body: dict[str, Any] | None = None,
         text: str | None = None,
         headers: dict[str, str] | None = None,
     ) -> Request:
-        """A request to this server.
-
-        key    where the key goes unless the configuration says otherwise; `header`: there, if it says so, or nowhere;
-               None: nowhere
-        """
-        transport = self._configuration.api_key_transport or ApiKeyTransport.LEGACY
-        headers, query = headers or {}, query or {}
-        if key is not None and self.has_key and transport is not ApiKeyTransport.LEGACY:
-            headers = {**headers, "authorization": f"Bearer {self._api_key}"}
-        if transport is not ApiKeyTransport.HEADER:
-            if key == "query" and self.has_key:
-                query = {"api_key": self._api_key, **query}
-            elif key == "body":
-                body = {"api_key": self._api_key, **(body or {})}
-        secrets = tuple(filter(None, (self._api_key, self._configuration.service_secret)))
-        url = f"{self.api_url}{path}"
-        return Request(method, url, query, headers, body, text, secrets=secrets)
+        """A request to this server."""
+        return self.keyed(Request(method, f"{self.api_url}{path}", query or {}, headers or {}, body, text), key)
 
     def core_request(self, path: str, body: dict[str, Any]) -> Request:
         """A request for a model that is no project of a user; the dialect only says where the key goes."""
-        key: Literal["query", "body"] = "query" if self._mode is HTTPClientMode.V0 else "body"
+        key: KeyPlace = "query" if self._mode is HTTPClientMode.V0 else "body"
         return self.request("POST", path, key=key, query=self._configuration.to_billing_query_parameters(), body=body)
+
+    def keyed(self, request: Request, place: KeyPlace) -> Request:
+        """A request with what it owes to the key."""
+        transport = self._configuration.api_key_transport or ApiKeyTransport.LEGACY
+        places: list[Place] = []
+        if transport is not ApiKeyTransport.LEGACY:
+            places.append("bearer")
+        if transport is not ApiKeyTransport.HEADER and place != "header":
+            places.append(place)
+            if place == "body" and not self.has_key:  # as `inference_sdk` tells it
+                request = replace(request, body={"api_key": None, **(request.body or {})})
+        secret = self._configuration.service_secret
+        return replace(request, secrets=() if secret is None else (secret,)).keyed(self._api_key, *places)

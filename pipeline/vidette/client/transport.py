@@ -3,14 +3,14 @@
 import asyncio
 import threading
 import time
-from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from itertools import count
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from vidette.client.errors import HTTPClientError, HTTPServerConnectionError
-from vidette.client.wire import Answer, Exchange, Plan, Request, Work, hide, pause, settled
+from vidette.client.wire import Answer, Exchange, Plan, Work, pause, settled
+from vidette.remote.requests import Request, hide
 
 if TYPE_CHECKING:
     import ssl
@@ -110,7 +110,7 @@ class Transport:
         for attempt in count(1):
             outcome: Answer | HTTPClientError
             try:
-                outcome = _answer(client.request(**_arguments(request)))
+                outcome = _answer(client.request(**request.arguments()))
             except (httpx.HTTPError, httpx.InvalidURL) as error:
                 outcome = self._failure(request, error)
             wait = pause(outcome, attempt) if retries else None
@@ -126,7 +126,7 @@ class Transport:
         for attempt in count(1):
             outcome: Answer | HTTPClientError
             try:
-                outcome = _answer(await client.request(**_arguments(request)))
+                outcome = _answer(await client.request(**request.arguments()))
             except (httpx.HTTPError, httpx.InvalidURL) as error:
                 outcome = self._failure(request, error)
             wait = pause(outcome, attempt) if retries else None
@@ -215,27 +215,6 @@ def _authorities() -> "ssl.SSLContext":
     import httpx
 
     return httpx.create_ssl_context()
-
-
-def _arguments(request: Request) -> dict[str, Any]:
-    """The request as httpx takes it."""
-    headers: Mapping[str, str] = request.headers
-    content: Any = request.text
-    if request.body is not None:
-        import orjson
-
-        headers = {"content-type": "application/json", **headers}
-        content = orjson.dumps(request.body, option=orjson.OPT_SERIALIZE_NUMPY)
-    return {
-        "method": request.method,
-        "url": request.url,
-        # str, because httpx would send `true` for True; an empty query would take away that of the URL
-        "params": {name: str(value) for name, value in request.query.items()} or None,
-        "headers": headers,
-        "content": content,
-        "data": request.form,
-        "files": None if request.file is None else {"file": request.file},
-    }
 
 
 def _answer(response: "httpx.Response") -> Answer:

@@ -1,43 +1,20 @@
-"""Requests and answers as plain values, and what a status means. Nothing here reads, writes or waits."""
+"""Exchanges and answers as plain values, and what a status means. Nothing here reads, writes or waits."""
 
 import json
 import random
 from collections.abc import Callable, Generator, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any, Literal, TypeAlias, TypeVar
-from urllib.parse import quote
+from dataclasses import dataclass
+from typing import Any, TypeAlias, TypeVar
 
 from vidette.client.errors import HTTPCallErrorError, HTTPClientError, HTTPServerConnectionError
+from vidette.remote.requests import PASSING, Request, hide
 from vidette.urls import redact
 
 T = TypeVar("T")
 
-RETRIED = (429, 503, 504)
-"""Statuses that may be different a moment later."""
 ATTEMPTS = 3
 LONGEST_PAUSE = 5.0
 """Seconds; a server that wants to be left alone for longer is asked again all the same, and refuses all the same."""
-
-
-@dataclass(frozen=True, slots=True)
-class Request:
-    """One HTTP request. At most one of `body`, `text` and `form` is given.
-
-    body       sent as JSON
-    text       sent as it is
-    form       fields of a multipart form, `file` (name, bytes) among them
-    secrets    texts that no error may show
-    """
-
-    method: Literal["GET", "POST"]
-    url: str
-    query: Mapping[str, Any] = field(default_factory=dict)
-    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
-    body: Any = None
-    text: str | None = None
-    form: Mapping[str, str] | None = None
-    file: tuple[str, bytes] | None = None
-    secrets: tuple[str, ...] = field(default=(), repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +85,7 @@ def pause(outcome: Answer | HTTPClientError, attempt: int) -> float | None:
         return None
     if isinstance(outcome, HTTPServerConnectionError):
         return random.random()
-    if isinstance(outcome, HTTPClientError) or outcome.status not in RETRIED:
+    if isinstance(outcome, HTTPClientError) or outcome.status not in PASSING:
         return None
     wanted = outcome.headers.get("retry-after", "")
     return min(max(random.random(), float(wanted) if wanted.isdecimal() else 0.0), LONGEST_PAUSE)
@@ -127,13 +104,6 @@ def settled(request: Request, outcome: Answer | HTTPClientError) -> Answer:
         outcome.status,
         None if message is None else hide(message, request.secrets),
     )
-
-
-def hide(text: str, secrets: Sequence[str]) -> str:
-    """The text without the secrets, also as they stand in a URL."""
-    for secret in secrets:
-        text = text.replace(secret, "***").replace(quote(secret, safe=""), "***")
-    return text
 
 
 def _message(answer: Answer) -> str | None:

@@ -1,25 +1,25 @@
-"""How each API is asked for predictions, and where in its answer each picture's are.
-
-Wire formats: https://docs.roboflow.com/deploy/serverless-hosted-api-v2 and the public clients (`roboflow-v0`),
-https://inference.roboflow.com/ (`roboflow-v1`), https://docs.ultralytics.com/hub/inference-api/ (`hub`).
-"""
+"""What a stream's model asks of each API, and where in the answer each picture's part is."""
 
 import base64
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Literal
-from urllib.parse import quote
 
 from vidette.remote.endpoint import Endpoint
+from vidette.remote.requests import Request, hub, infer_v0, infer_v1
 
-ROUTES = {
-    "object-detection": "object_detection",
-    "instance-segmentation": "instance_segmentation",
-    "keypoint-detection": "keypoints_detection",
-    "classification": "classification",
-    "semantic-segmentation": "semantic_segmentation",
-}
-"""`task_type` of the registry -> the last part of `/infer/...`."""
+Task = Literal["detection", "keypoints", "segmentation", "oriented", "classification", "semantic"]
+
+TASK_TYPES: dict[Task, str] = {
+    "detection": "object-detection", "oriented": "object-detection", "segmentation": "instance-segmentation",
+    "keypoints": "keypoint-detection", "classification": "classification", "semantic": "semantic-segmentation",
+}  # fmt: skip
+"""Our tasks -> `task_type` of the registry, from which clients choose the route."""
+HUB_TASKS: dict[Task, str] = {
+    "detection": "detect", "segmentation": "segment", "keypoints": "pose", "oriented": "obb",
+    "classification": "classify", "semantic": "semantic",
+}  # fmt: skip
+"""Our tasks -> HUB's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,29 +39,21 @@ class Asked:
     size: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Post:
-    """A request. `files` and `data` make a form, `json` is the body otherwise."""
-
-    url: str
-    params: dict[str, str] = field(default_factory=dict)
-    headers: dict[str, str] = field(default_factory=dict)
-    json: dict[str, Any] | None = None
-    files: dict[str, tuple[str, bytes, str]] | None = None
-    data: dict[str, str] | None = None
-
-
 def takes_lists(endpoint: Endpoint) -> bool:
     """Whether one request can hold several pictures."""
     return endpoint.dialect == "roboflow-v1"
 
 
-def post(endpoint: Endpoint, asked: Asked, pictures: Sequence[bytes]) -> Post:
-    """The request for JPEG pictures: one, or several where the dialect takes lists."""
+def request(endpoint: Endpoint, asked: Asked, pictures: Sequence[bytes]) -> Request:
+    """What is sent for JPEG pictures: one, or several where the dialect takes lists."""
+    url, model, key = endpoint.url, endpoint.model, endpoint.secret
     if endpoint.dialect == "roboflow-v1":
-        return _infer(endpoint, asked, pictures)
-    form = {"file": ("frame.jpg", pictures[0], "image/jpeg")}
-    return _hub(endpoint, asked, form) if endpoint.dialect == "hub" else _hosted(endpoint, asked, form)
+        texts = [base64.b64encode(picture).decode() for picture in pictures]
+        return infer_v1(url, asked.task_type, model, texts, _fields_v1(asked)).keyed(key, "body")
+    file = ("frame.jpg", pictures[0])
+    if endpoint.dialect == "hub":
+        return hub(url if url.endswith("/predict") else f"{url}/", file, key, _fields_hub(asked, model))
+    return infer_v0(url, model, _query_v0(asked), file=file).keyed(key, "query")
 
 
 def answers(endpoint: Endpoint, body: Any, count: int) -> list[dict[str, Any]]:
@@ -76,53 +68,34 @@ def answers(endpoint: Endpoint, body: Any, count: int) -> list[dict[str, Any]]:
     return found
 
 
-def _infer(endpoint: Endpoint, asked: Asked, pictures: Sequence[bytes]) -> Post:
-    images = [{"type": "base64", "value": base64.b64encode(picture).decode()} for picture in pictures]
-    body: dict[str, Any] = {
-        "model_id": endpoint.model,
-        "image": images[0] if len(images) == 1 else images,
-        "confidence": asked.confidence,
-    }
+def _fields_v1(asked: Asked) -> dict[str, Any]:
+    fields: dict[str, Any] = {"confidence": asked.confidence}
     if asked.task_type not in ("classification", "semantic-segmentation"):
-        body |= {"iou_threshold": asked.iou, "max_detections": asked.max_detections}
-        body |= {"class_agnostic_nms": True} if asked.agnostic else {}
-        body |= {"class_filter": list(asked.classes)} if asked.classes is not None else {}
+        fields |= {"iou_threshold": asked.iou, "max_detections": asked.max_detections}
+        fields |= {"class_agnostic_nms": True} if asked.agnostic else {}
+        fields |= {"class_filter": list(asked.classes)} if asked.classes is not None else {}
     if asked.task_type == "instance-segmentation":
-        body |= {"mask_decode_mode": asked.masks, "response_mask_format": "rle"}  # polygons lose holes and parts
-    if endpoint.secret is not None:
-        body["api_key"] = endpoint.secret
-    return Post(f"{endpoint.url}/infer/{ROUTES[asked.task_type]}", json=body)
+        fields |= {"mask_decode_mode": asked.masks, "response_mask_format": "rle"}  # polygons lose holes and parts
+    return fields
 
 
-def _hosted(endpoint: Endpoint, asked: Asked, form: dict[str, tuple[str, bytes, str]]) -> Post:
+def _query_v0(asked: Asked) -> dict[str, str]:
     # The route takes 0..1 and 0..100 and tells them apart by `>= 1`: all that is 1 must be written as 100.
-    params = {
+    query = {
         "confidence": _part(asked.confidence), "overlap": _part(asked.iou), "max_detections": str(asked.max_detections),
     }  # fmt: skip
     if asked.classes is not None:
-        params["classes"] = ",".join(asked.classes)
+        query["classes"] = ",".join(asked.classes)
     if asked.masks == "fast":
-        params["mask_decode_mode"] = "fast"
-    if endpoint.secret is not None:
-        params["api_key"] = endpoint.secret
-    return Post(f"{endpoint.url}/{quote(endpoint.model)}", params=params, files=form)
+        query["mask_decode_mode"] = "fast"
+    return query
 
 
 def _part(value: float) -> str:
     return "100" if value >= 1 else f"{value:.6g}"
 
 
-def _hub(endpoint: Endpoint, asked: Asked, form: dict[str, tuple[str, bytes, str]]) -> Post:
+def _fields_hub(asked: Asked, model: str) -> dict[str, Any]:
     # Its documented ranges: conf 0.01 to 1, iou 0 to 0.95.
-    data = {"conf": f"{max(asked.confidence, 0.01):.6g}", "iou": f"{min(asked.iou, 0.95):.6g}"}
-    if endpoint.model:
-        data["model"] = endpoint.model
-    if asked.size is not None:
-        data["imgsz"] = str(asked.size)
-    headers = {}
-    if endpoint.secret is not None:
-        headers["x-api-key"] = endpoint.secret
-        if endpoint.url.endswith("/predict"):  # dedicated endpoints and the Platform
-            headers["Authorization"] = f"Bearer {endpoint.secret}"
-    return Post(endpoint.url if endpoint.url.endswith("/predict") else endpoint.url + "/", headers=headers, files=form,
-                data=data)  # fmt: skip
+    conf, iou = f"{max(asked.confidence, 0.01):.6g}", f"{min(asked.iou, 0.95):.6g}"
+    return {"conf": conf, "iou": iou, "model": model or None, "imgsz": asked.size}

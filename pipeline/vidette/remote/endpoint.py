@@ -10,17 +10,13 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 from pydantic import SecretStr
 
 from vidette.errors import ConfigError
+from vidette.remote.requests import HOSTED
 from vidette.units import Duration
 from vidette.urls import redact, scheme_of
 
 DialectName = Literal["roboflow-v1", "roboflow-v0", "hub"]
 DIALECTS: tuple[DialectName, ...] = get_args(DialectName)
 
-_ROBOFLOW_HOSTS = re.compile(
-    r"(detect|outline|classify|segment|infer|serverless|asyncinfer)\.roboflow\.com"
-    r"|(serverless|asyncinfer)\.roboflow\.(one|eu)|serverless\.roboflow-eu\.one"
-)
-"""Hosts of the hosted API: those that the public `inference-sdk` speaks its mode v0 to, and `segment`."""
 _ULTRALYTICS_HOSTS = re.compile(r"(.+\.)?ultralytics\.com")
 
 
@@ -144,7 +140,7 @@ def is_url(text: str) -> bool:
 
 
 def _guessed(host: str, path: str) -> DialectName | None:
-    if _ROBOFLOW_HOSTS.fullmatch(host.lower()):
+    if host.lower() in (*HOSTED, "segment.roboflow.com"):
         return "roboflow-v0"
     if path.endswith("/predict") or _ULTRALYTICS_HOSTS.fullmatch(host.lower()):
         return "hub"

@@ -2,26 +2,16 @@
 
 import time
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from vidette.errors import ModelError
-from vidette.remote.dialects import ROUTES, Asked, Post, answers, post
+from vidette.remote.dialects import HUB_TASKS, TASK_TYPES, Asked, Task, answers, request
 from vidette.remote.endpoint import Endpoint
+from vidette.remote.requests import Request, add_model, registry
 from vidette.remote.trouble import Trouble, body_of, quiet, unreached
 
 if TYPE_CHECKING:
     import httpx
-
-Task = Literal["detection", "keypoints", "segmentation", "oriented", "classification", "semantic"]
-
-_TASKS: dict[str, Task] = {
-    "object-detection": "detection", "instance-segmentation": "segmentation", "keypoint-detection": "keypoints",
-    "classification": "classification", "semantic-segmentation": "semantic",
-}  # fmt: skip
-_HUB_TASKS: dict[str, Task] = {
-    "detect": "detection", "segment": "segmentation", "pose": "keypoints", "obb": "oriented",
-    "classify": "classification", "semantic": "semantic",
-}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +33,7 @@ class Found:
     @property
     def task_type(self) -> str:
         """What the registry calls the task."""
-        return next((name for name, task in _TASKS.items() if task == self.task), "object-detection")
+        return TASK_TYPES[self.task]
 
 
 def probe(endpoint: Endpoint) -> Found:
@@ -65,10 +55,9 @@ def probe(endpoint: Endpoint) -> Found:
 
 def _registered(endpoint: Endpoint, client: "httpx.Client") -> Found | None:
     """By the registry of an inference server; None where there is none and the URL may mean the hosted API."""
-    query = {} if endpoint.secret is None else {"api_key": endpoint.secret}
-    url = f"{endpoint.url}/model/registry"
+    asked = registry(endpoint.url).keyed(endpoint.secret, "query")
     try:
-        listed = _ask(endpoint, lambda: client.get(url, params=query))
+        listed = _ask(endpoint, client, asked)
     except Trouble as trouble:
         if endpoint.dialect is None and trouble.status and trouble.status not in (401, 403):
             return None
@@ -77,20 +66,27 @@ def _registered(endpoint: Endpoint, client: "httpx.Client") -> Found | None:
     if not _is_registry(listed):
         if endpoint.dialect is None:
             return None
-        raise ModelError(f"{endpoint}: {url} is no registry of models; `options: {{dialect: roboflow-v0}}`, or hub")
+        raise ModelError(
+            f"{endpoint}: {asked.url} is no registry of models; `options: {{dialect: roboflow-v0}}`, or hub"
+        )
     entry = _entry(listed, endpoint.model)
     if entry is None:
-        body = {"model_id": endpoint.model} | query
-        listed = _ask(named, lambda: client.post(f"{endpoint.url}/model/add", json=body))
+        listed = _ask(named, client, add_model(endpoint.url, endpoint.model).keyed(endpoint.secret, "body"))
         entry = _entry(listed, endpoint.model) if _is_registry(listed) else None
     if entry is None:
         raise ModelError(f"{named}: the server does not have the model {endpoint.model!r}")
     kind = entry.get("task_type")
-    if kind not in ROUTES:
+    task = _named(TASK_TYPES, kind)
+    if task is None:
         raise ModelError(f"{named}: its task is {str(kind)[:40]!r}, which no stream can be watched with")
     sides = entry.get("input_width"), entry.get("input_height")
     width, height = (side if isinstance(side, int) and side > 0 else None for side in sides)
-    return Found(named, _TASKS[kind], width, height, f"the server's registry says {kind}")
+    return Found(named, task, width, height, f"the server's registry says {kind}")
+
+
+def _named(table: dict[Task, str], name: Any) -> Task | None:
+    """The first task that a server calls so."""
+    return next((task for task, kind in table.items() if kind == name), None)
 
 
 def _is_registry(body: Any) -> bool:
@@ -108,7 +104,7 @@ def _tried(endpoint: Endpoint, client: "httpx.Client") -> Found:
     import numpy as np
 
     grey = cv2.imencode(".jpg", np.full((64, 64, 3), 114, np.uint8))[1].tobytes()
-    body = _ask(endpoint, lambda: _sent(client, post(endpoint, Asked(), [grey])))
+    body = _ask(endpoint, client, request(endpoint, Asked(), [grey]))
     try:
         answer = answers(endpoint, body, 1)[0]
     except ValueError as error:
@@ -116,7 +112,7 @@ def _tried(endpoint: Endpoint, client: "httpx.Client") -> Found:
     if endpoint.dialect == "hub":
         metadata = body.get("metadata")
         told = metadata.get("task") if isinstance(metadata, dict) else None
-        return Found(endpoint, _HUB_TASKS.get(str(told), "detection"), None, None, f"it answers with task {told}")
+        return Found(endpoint, _named(HUB_TASKS, told) or "detection", None, None, f"it answers with task {told}")
     return Found(endpoint, _looks_like(answer), None, None, "by the form of its answer")
 
 
@@ -130,21 +126,14 @@ def _looks_like(answer: dict[str, Any]) -> Task:
     return "keypoints" if "keypoints" in first else "segmentation" if "points" in first else "detection"
 
 
-def _sent(client: "httpx.Client", request: Post) -> "httpx.Response":
-    return client.post(
-        request.url, params=request.params, headers=request.headers, json=request.json, files=request.files,
-        data=request.data,
-    )  # fmt: skip
-
-
-def _ask(endpoint: Endpoint, exchange: Any) -> Any:
+def _ask(endpoint: Endpoint, client: "httpx.Client", asked: Request) -> Any:
     """The body of an answer; a server that is busy, or still loading the model, is asked again within the timeout."""
     import httpx
 
     deadline = time.monotonic() + endpoint.options.timeout
     while True:
         try:
-            return body_of(endpoint, exchange())
+            return body_of(endpoint, client.request(**asked.arguments()))
         except (httpx.TransportError, httpx.InvalidURL) as error:
             raise unreached(endpoint, error) from None
         except Trouble as trouble:

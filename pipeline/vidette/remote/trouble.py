@@ -7,12 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 from vidette.errors import VidetteError
 from vidette.remote.endpoint import Endpoint
+from vidette.remote.requests import PASSING, hide
 
 if TYPE_CHECKING:
     import httpx
 
-_AGAIN = (429, 503, 504)
-"""What passes, and what Roboflow's clients ask again after."""
 _ABOUT_THE_PICTURE = (400, 413, 422)
 _TEXT = 200  # characters of a server's message that are shown
 
@@ -67,14 +66,13 @@ def body_of(endpoint: Endpoint, response: "httpx.Response") -> Any:
         raise Trouble(f"{endpoint}: the server's answer is not JSON; is this the right URL?", status=status)
     said = without_key(endpoint, _said(body))
     message = f"{endpoint}: the server answered {status} {response.reason_phrase}{': ' + said if said else ''}"
-    raise Trouble(message, status=status, again=status in _AGAIN, after=_retry_after(response))
+    raise Trouble(message, status=status, again=status in PASSING, after=_retry_after(response))
 
 
 def without_key(endpoint: Endpoint, text: str) -> str:
     """A text of others, in which the key may stand, as it may be shown: one line, not too long."""
-    if endpoint.secret is not None:
-        text = text.replace(endpoint.secret, "***")
-    return " ".join(text.split())[:_TEXT]
+    shown = hide(text, () if endpoint.secret is None else (endpoint.secret,))
+    return " ".join(shown.split())[:_TEXT]
 
 
 def _said(body: Any) -> str:

@@ -28,7 +28,7 @@ from vidette.frame import Picture
 from vidette.pixels.letterbox import Letterbox
 from vidette.pixels.preprocess import Preprocess
 from vidette.pixels.slot import ArrayBuffer, Buffer, Scaling, SlotWriter
-from vidette.remote.dialects import Asked, answers, post, takes_lists
+from vidette.remote.dialects import Asked, answers, request, takes_lists
 from vidette.remote.endpoint import Endpoint
 from vidette.remote.trouble import Trouble, body_of, quiet, unreached
 from vidette.runtimes.base import ModelFile, Outputs, Plan, Wish
@@ -233,12 +233,8 @@ class RemoteSession:
         import httpx
 
         endpoint = self._endpoint
-        request = post(endpoint, self._asked, pictures)
         try:
-            response = await self._client.post(
-                request.url, params=request.params or None, headers=request.headers, json=request.json,
-                files=request.files, data=request.data,
-            )  # fmt: skip
+            response = await self._client.request(**request(endpoint, self._asked, pictures).arguments())
         except (httpx.TransportError, httpx.InvalidURL) as error:
             raise unreached(endpoint, error) from None
         body = body_of(endpoint, response)

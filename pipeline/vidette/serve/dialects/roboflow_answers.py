@@ -31,16 +31,6 @@ _ALL = 1_000_000
 FLOOR = 0.01
 """The lowest confidence that is honoured; lower ones mean it."""
 
-TASKS = {
-    "detection": "object-detection",
-    "oriented": "object-detection",
-    "keypoints": "keypoint-detection",
-    "segmentation": "instance-segmentation",
-    "classification": "classification",
-    "semantic": "semantic-segmentation",
-}
-"""Our tasks -> `task_type` of the registry, from which clients choose the route."""
-
 
 @dataclass(frozen=True, slots=True)
 class Shown:

@@ -10,8 +10,8 @@ from typing import Any
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
+from vidette.remote.dialects import TASK_TYPES
 from vidette.serve.dialects import roboflow_hosted
-from vidette.serve.dialects.roboflow_answers import TASKS
 from vidette.serve.dialects.roboflow_keys import given_keys
 from vidette.serve.edge import json_response
 from vidette.serve.errors import RequestError
@@ -47,7 +47,7 @@ def _of(server: Server, name: str) -> dict[int, Held]:
 
 def _task(server: Server, held: Held) -> str:
     described = server.registry.describe(held)
-    return TASKS[described.recognised.task]
+    return TASK_TYPES[described.recognised.task]
 
 
 @router.get(f"/{WORKSPACE}", summary="The workspace and its projects")

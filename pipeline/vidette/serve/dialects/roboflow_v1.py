@@ -13,11 +13,12 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 from pydantic.json_schema import SkipJsonSchema
 from starlette.responses import Response
 
-from vidette.remote.dialects import ROUTES
+from vidette.remote.dialects import TASK_TYPES
+from vidette.remote.requests import ROUTES
 from vidette.serve.answering import enough, limits, places, predict
 from vidette.serve.base64_pictures import decoding
 from vidette.serve.bodies import read_body
-from vidette.serve.dialects.roboflow_answers import TASKS, THICKEST, Shown, answers, threshold, wanted
+from vidette.serve.dialects.roboflow_answers import THICKEST, Shown, answers, threshold, wanted
 from vidette.serve.dialects.roboflow_keys import given_keys
 from vidette.serve.edge import json_response
 from vidette.serve.errors import RequestError
@@ -144,13 +145,13 @@ def _model(held: Held, name: str) -> dict[str, Any]:
     how = held.model.preprocess
     return {
         "model_id": name,
-        "task_type": TASKS[held.model.task],
+        "task_type": TASK_TYPES[held.model.task],
         "batch_size": how.batch,
         "input_height": how.height,
         "input_width": how.width,
         "vram_bytes": None,
         "request_aliases": held.aliases,
-        "request_paths": [f"/infer/{ROUTES[TASKS[held.model.task]]}"],
+        "request_paths": [f"/infer/{ROUTES[TASK_TYPES[held.model.task]]}"],
     }
 
 
