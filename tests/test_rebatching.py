@@ -12,12 +12,14 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from tests.conftest import Collecting, make_job
+from tests.runtimes.models import fill
 from tests.tiny import make_detector
 from vidette.frame import Picture
 from vidette.job import ModelRequest
-from vidette.models import Model, load
+from vidette.models import Model, describe, load
 from vidette.onnxfile import read_signature
 from vidette.onnxopen import open_shapes
+from vidette.optimising import folding, graph
 from vidette.pixels.preprocess import Preprocess
 from vidette.pixels.slot import SlotWriter
 from vidette.predictions import Detections
@@ -95,9 +97,9 @@ def test_a_batch_of_four_runs_singles_on_a_cpu(tmp_path, runtime, constants):
     session = runtime.open(found, runtime.plan(found, wish))
     buffer = session.buffer((32, 64))
     assert buffer.slots.shape == (1, 3, 32, 64)
-    buffer.slots[...] = pixels = np.random.default_rng(0).random((1, 3, 32, 64)).astype(np.float32)
+    pixels = fill(buffer)
     (out,) = session.run(buffer, 1)
-    halves = pixels.astype(np.float64).reshape(1, 3, 32, 2, 32).transpose(0, 3, 1, 2, 4).reshape(1, 6, -1)
+    halves = pixels.reshape(1, 3, 32, 2, 32).transpose(0, 3, 1, 2, 4).reshape(1, 6, -1)
     np.testing.assert_allclose(out, halves.sum(2), rtol=1e-5)
 
 
@@ -161,6 +163,20 @@ def test_scores_beside_pixels_are_compared_as_scores(tmp_path):
 def test_a_runtime_that_cannot_gain_is_not_asked_to_open_anything(tmp_path):
     file = model_file(make(tmp_path / "m.onnx", 4), 4)
     assert rebatched(Simulated(0, 0), file, Wish()) == (file, None)
+
+
+@pytest.mark.parametrize("folded", [False, True], ids=["nchw", "nhwc"])
+def test_one_channel(tmp_path, folded):
+    path = make_detector(tmp_path / "m.onnx", size=(64, 96), batch=4, grey=True)
+    if folded:
+        fast = tmp_path / "fast.onnx"
+        graph.save(folding.fold(graph.read(path), "images", describe(path).recognised.preprocess), fast)
+        path = fast
+    found = describe(path).recognised.preprocess
+    assert (found.colour, found.layout) == ("grey", "nhwc" if folded else "nchw")
+    file, line = rebatched(OnnxCpu(), ModelFile("m", path, read_signature(path), found), Wish())
+    assert line == "batch 4 of the file opened, the same answers"
+    assert file.preprocess.batch is None
 
 
 def test_only_targets_of_reshapes_are_opened(tmp_path):

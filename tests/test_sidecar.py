@@ -62,7 +62,7 @@ multi_label: true
             "layout": "nhwc",
             "dtype": "uint8",
             "colour": "bgr",
-            "mean": (127.5, 127.5, 127.5),
+            "mean": (127.5,),
             "std": (58.4, 57.1, 57.4),
             "scale": 1 / 128,
             "resize": "crop",
@@ -81,6 +81,11 @@ multi_label: true
 def test_every_way_to_resize_can_be_named(tmp_path):
     for word in ("letterbox", "topleft", "stretch", "crop"):
         assert sidecar(tmp_path, f"input: {{resize: {word}}}\n") == {"input": {"resize": word}}
+
+
+def test_one_channel(tmp_path):
+    found = sidecar(tmp_path, "input: {colour: grey, mean: [0.5], std: 0.25}\n")
+    assert found == {"input": {"colour": "grey", "mean": (0.5,), "std": (0.25,)}}
 
 
 def test_where_a_key_stands(tmp_path):
@@ -108,6 +113,8 @@ def test_where_a_key_stands(tmp_path):
         ("input:\n  layout: NCHW\n", 2, r"input\.layout: .*did you mean nchw"),
         ("input:\n\n  mean: [1, 2]\n", 3, r"input\.mean: .*a list of three"),
         ("input: {mean: [a, b, c]}\n", 1, r"input\.mean"),
+        ("input: {mean: []}\n", 1, r"input\.mean"),
+        ("input: {colour: gray}\n", 1, r"input\.colour: .*did you mean grey"),
         ("input: {mean: .nan}\n", 1, r"input\.mean"),
         ("input: {std: 0}\n", 1, r"input\.std: .*above 0"),
         ("input: {scale: 1/0}\n", 1, r"input\.scale"),

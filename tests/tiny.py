@@ -1,7 +1,7 @@
 """A detector that a test can reason about: one object per bright cell, exact in float32.
 
 The input is cut into cells of `STRIDE` pixels. Each cell is a candidate: its box is the cell, the score of class c is
-the mean of channel c there. The output is Ultralytics' detection head, (batch, 4 + 3, cells).
+the mean of channel c there. The output is Ultralytics' detection head, (batch, 4 + channels, cells).
 """
 
 from pathlib import Path
@@ -12,6 +12,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 STRIDE = 32
 LABELS = ("red", "green", "blue")
+GREY_LABELS = ("bright",)
 
 
 def make_detector(
@@ -22,6 +23,7 @@ def make_detector(
     works_only_at: tuple[int, int] | None = None,
     nan: bool = False,
     task: str = "detect",
+    grey: bool = False,
 ) -> Path:
     """Write the model to `path`.
 
@@ -29,14 +31,17 @@ def make_detector(
     batch           the batch that the file fixes, None for any
     works_only_at   declares any size, but reshapes to this one inside
     nan             all scores are NaN
+    grey            one channel
     """
+    labels = GREY_LABELS if grey else LABELS
+    channels, rows = len(labels), 4 + len(labels)
     height, width = size or ("height", "width")
-    image = helper.make_tensor_value_info("images", TensorProto.FLOAT, [batch or "batch", 3, height, width])
-    output = helper.make_tensor_value_info("output0", TensorProto.FLOAT, [batch or "batch", 7, None])
+    image = helper.make_tensor_value_info("images", TensorProto.FLOAT, [batch or "batch", channels, height, width])
+    output = helper.make_tensor_value_info("output0", TensorProto.FLOAT, [batch or "batch", rows, None])
     constants = {
         "one": np.float32(1), "half": np.float32(0.5), "stride": np.float32(STRIDE),
         "first": np.array([0], np.int64), "last": np.array([1], np.int64), "channel": np.array([1], np.int64),
-        "x_axis": np.int64(3), "y_axis": np.int64(2), "flat": np.array([0, 7, -1], np.int64),
+        "x_axis": np.int64(3), "y_axis": np.int64(2), "flat": np.array([0, rows, -1], np.int64),
         "nan": np.float32(np.nan if nan else 1),
     }  # fmt: skip
     nodes = [
@@ -60,13 +65,13 @@ def make_detector(
     ]
     if works_only_at is not None:
         cells = works_only_at[0] // STRIDE * (works_only_at[1] // STRIDE)
-        constants["flat"] = np.array([0, 7, cells], np.int64)
+        constants["flat"] = np.array([0, rows, cells], np.int64)
     graph = helper.make_graph(
         nodes, "tiny", [image], [output],
         [numpy_helper.from_array(np.asarray(value), name) for name, value in constants.items()],
     )  # fmt: skip
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
-    names = dict(enumerate(LABELS))
+    names = dict(enumerate(labels))
     helper.set_model_props(model, {"task": task, "names": str(names), "stride": str(STRIDE), "imgsz": "[320, 320]"})
     onnx.save(model, str(path))
     return path

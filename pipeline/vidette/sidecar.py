@@ -7,7 +7,7 @@ All that it can say, each line optional::
     input:
       layout: nchw                   # or nhwc
       dtype: float32                 # as the file declares it, checked
-      colour: rgb                    # or bgr
+      colour: rgb                    # or bgr; grey for an input of one channel
       mean: [0.485, 0.456, 0.406]    # value = (pixel * scale - mean) / std, in the order of `colour`
       std: [0.229, 0.224, 0.225]
       scale: 1/255                   # left out: 1/255 where no mean or std is above 1, else 1
@@ -43,8 +43,8 @@ class Sidecar(Mapping[str, Any]):
     """The keys of a sidecar, checked and in one form each, and where they stand.
 
     `labels` is a list of names; `keypoints` a list of names or a number; `skeleton` a known name or a list of pairs of
-    point numbers, of names too where `keypoints` does not list them; `mean` and `std` are three numbers, `scale` is
-    one, `size` one side or (width, height).
+    point numbers, of names too where `keypoints` does not list them; `mean` and `std` are three numbers, or one for
+    all channels, `scale` is one, `size` one side or (width, height).
     """
 
     def __init__(self, values: Mapping[str, Any], file: str, lines: Mapping[Key, int]) -> None:
@@ -195,15 +195,15 @@ def _number(value: Any) -> float | None:
     return None
 
 
-def _channels(value: Any, path: Path) -> tuple[float, float, float]:
-    numbers = [_number(each) for each in (value if isinstance(value, list) else [value] * 3)]
-    if len(numbers) != 3 or None in numbers:
+def _channels(value: Any, path: Path) -> tuple[float, ...]:
+    given = [_number(each) for each in (value if isinstance(value, list) else [value])]
+    numbers = tuple(number for number in given if number is not None)
+    if len(numbers) != len(given) or len(numbers) not in (1, 3):
         raise ValueError(f"{value!r} is neither a number nor a list of three, one for each channel")
-    first, second, third = (number or 0.0 for number in numbers)
-    return first, second, third
+    return numbers
 
 
-def _divisors(value: Any, path: Path) -> tuple[float, float, float]:
+def _divisors(value: Any, path: Path) -> tuple[float, ...]:
     numbers = _channels(value, path)
     if min(numbers) <= 0:
         raise ValueError(f"{value!r}: values are divided by it, so it must be above 0")
@@ -295,7 +295,7 @@ def _numbered(skeleton: str | list[list[Any]], keypoints: int | list[str] | None
 _INPUT: dict[str, Callable[[Any, Path], Any]] = {
     "layout": _one_of("nchw", "nhwc"),
     "dtype": _one_of("float32", "float16", "uint8", "int32", "int64", "float64", "int8"),
-    "colour": _one_of("rgb", "bgr"),
+    "colour": _one_of("rgb", "bgr", "grey"),
     "mean": _channels,
     "std": _divisors,
     "scale": _scale,

@@ -44,6 +44,19 @@ def test_folding(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert list(here.glob(".part-*")) == []
 
 
+def test_one_channel(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    make_detector(here / "m.onnx", grey=True)
+    (here / "m.yaml").write_text("input: {colour: grey, mean: 0.5, std: [0.5], scale: 1/255}\nlabels: [lit]\n")
+    assert main(["models", "optimise", "m.onnx", "fast.onnx"]) == 0
+    assert "on sample: raw outputs differ by " in capsys.readouterr().out
+    after = describe(here / "fast.onnx")
+    assert after.signature.inputs[0].shape[3] == 1
+    assert after.recognised.preprocess.identity == "grey, pixel, letterbox on 114, nhwc uint8"
+    assert after.recognised.labels == ("lit",)
+    assert main(["models", "optimise", "m.onnx", "m8.onnx", *INT8]) == 1
+    assert "no convolution" in capsys.readouterr().err
+
+
 def test_the_sidecar_goes_along(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     make_detector(here / "m.onnx")
     sidecar = {"labels": ["r", "g", "b"], "input": {"mean": 0.5, "std": 0.25, "resize": "stretch", "colour": "bgr"}}

@@ -30,6 +30,8 @@ CLAIMS = {
     "v5 dynamic": ("objectness", signature((None, None, 8), image=OPEN, metadata=NAMED)),
     "v7 dynamic": ("objectness", signature((None, None, 8), image=OPEN, sidecar=LABELS)),
     "v5 one class": ("objectness", signature((1, 25200, 6))),
+    "v5 with maps of four axes": ("objectness", signature((1, 25200, 6), *[(1, 18, n, n) for n in (80, 40, 20)])),
+    "yolop": ("objectness", signature((1, 25200, 6), (1, 2, 640, 640), (1, 2, 640, 640))),
     "v5 forced": ("objectness", signature((1, None, 85), image=OPEN, sidecar={"family": "objectness"})),
     "yolox": ("yolox", signature((1, 8400, 85))),
     "yolox one class": ("yolox", signature((1, 3549, 6), image=(1, 3, 416, 416))),
@@ -43,13 +45,16 @@ CLAIMS = {
     "rows forced": ("end-to-end", signature((1, 8400, 6), sidecar={"family": "end-to-end"})),
     "centerface": ("centerface", centerface()),
     "centerface honest": ("centerface", centerface(480, 800, 1)),
+    "grey": ("ultralytics", signature((1, 84, 8400), image=(1, 1, 640, 640))),
+    "grey, channels last": ("ultralytics", signature((1, 84, 8400), image=(None, 640, 640, 1))),
+    "grey forced": ("yolox", signature((1, None, 85), image=(1, 1, None, None), sidecar={"family": "yolox"})),
 }
 
 STRANGERS = {
     "segmentation without a class": signature((1, 36, 8400), (1, 32, 160, 160)),
     "yolo of unknown shape": signature((1, None, 85), image=OPEN),
     "not a picture": signature((1, 84, 8400), image=(1, 640, 640)),
-    "grey": signature((1, 84, 8400), image=(1, 1, 640, 640)),
+    "four channels": signature((1, 84, 8400), image=(1, 4, 640, 640)),
     "integers": signature((1, 84, 8400), dtype="int64"),
     "maps of other sizes": signature((1, 1, 9, 9), (1, 2, 9, 9), (1, 2, 9, 9), (1, 10, 9, 9), image=(1, 3, 32, 32)),
 }
@@ -78,8 +83,8 @@ def test_leaves_others_alone_and_says_what_would_help(case):
 @pytest.mark.parametrize(
     ("lie", "output", "says"),
     [
-        ({"task": "obb"}, (1, 6), "its metadata say task `obb` and 3 classes, but no family fits"),
-        ({"task": "knitting"}, (1, 7, 8400), "its metadata say task `knitting` and 3 classes, but"),
+        ({"task": "obb"}, (1, 6, 9, 9), "its metadata say task `obb` and 3 classes, but no family fits"),
+        ({"task": "knitting"}, (1, 9, 9, 9), "its metadata say task `knitting` and 3 classes, but no family fits"),
         ({"names": "{0: 'a', 1: 'b'}"}, (1, 84, 8400), "its metadata name 2 classes, the output has 80: .*80 names"),
         ({"names": "{0: 'a'}"}, (1, 7, 8400), "its metadata name 1 class, the output has 3: "),
         ({"names": "{0: 'a'}"}, (1, 8400, 7), "its metadata say task `detect` and 1 class, but no family fits"),
@@ -90,11 +95,10 @@ def test_metadata_that_lie_are_told(lie, output, says):
         recognise(signature(output, metadata=YOLO | lie))
 
 
-@pytest.mark.parametrize("sidecar", [{}, {"family": "ultralytics"}])
-@pytest.mark.parametrize("image", [(1, 1, 640, 640), (None, 640, 640, 1)])
-def test_grey_inputs_are_told(sidecar, image):
-    with pytest.raises(ModelError, match=r"one channel \(grey\)"):
-        recognise(signature((1, 84, 8400), image=image, sidecar=sidecar))
+@pytest.mark.parametrize("case", [case for case in CLAIMS if case.startswith("grey")])
+def test_whatever_colours_the_family_feeds_one_channel_gets_grey(case):
+    preprocess = recognise(CLAIMS[case][1]).preprocess
+    assert (preprocess.colour, len(preprocess.mean), len(preprocess.scale)) == ("grey", 1, 1)
 
 
 def test_candidates_are_those_that_a_sidecar_could_name():
@@ -102,7 +106,7 @@ def test_candidates_are_those_that_a_sidecar_could_name():
     found = candidates(given)
     assert {"ultralytics", "objectness", "yolox"} <= set(found)
     assert not {"centerface", "classifier", "semantic", "ssd"} & set(found)
-    assert candidates(signature((1, 84, 8400), image=(1, 1, 640, 640))) == []
+    assert candidates(signature((1, 84, 8400), image=(1, 4, 640, 640))) == []
 
 
 def test_the_sidecar_corrects_metadata_that_lie():

@@ -90,6 +90,44 @@ def test_bytes_may_say_that_nothing_is_done_to_them():
     assert value(stated(file_dtype="uint8", mean=(0.0,) * 3, scale=1.0), 200).tolist() == [200] * 3
 
 
+GREY = (1, 1, 640, 640)
+
+
+def test_a_file_of_one_channel_gets_the_mean_of_the_familys_numbers():
+    found = recognise(signature((1, 1000), image=(1, 1, 224, 224))).preprocess
+    assert (found.colour, found.channels, found.layout) == ("grey", 1, "nchw")
+    assert found.mean == pytest.approx((0.449 * 255,))
+    assert found.scale == pytest.approx((1 / (0.226 * 255),))
+    assert stated(GREY).identity == "grey, pixel / 255, letterbox on 114, nchw float32"
+    assert stated((1, 640, 640, 1), "uint8").identity == "grey, pixel, letterbox on 114, nhwc uint8"
+
+
+def test_numbers_for_one_channel_and_one_number_for_three():
+    found = stated(GREY, colour="grey", mean=(0.5,), std=(0.25,))
+    np.testing.assert_allclose(value(found, 200), [(200 / 255 - 0.5) / 0.25])
+    np.testing.assert_allclose(value(stated(mean=(0.5,), std=(0.25,)), 200), [(200 / 255 - 0.5) / 0.25] * 3)
+
+
+@pytest.mark.parametrize("layout", ["nchw", "nhwc"])
+def test_grey_opens_one_channel_where_the_file_leaves_them_open(layout):
+    found = stated((None, None, None, None), layout=layout, colour="grey")
+    assert (found.channels, found.layout, found.width) == (1, layout, None)
+
+
+@pytest.mark.parametrize(
+    ("image", "given", "says"),
+    [
+        (GREY, {"colour": "bgr"}, r"input\.colour: says bgr, but the file's input has one channel: write grey"),
+        ((1, 3, 640, 640), {"colour": "grey"}, r"input\.colour: says grey, .* has three channels: write rgb or bgr"),
+        (GREY, {"mean": IMAGENET[0]}, r"input\.mean: has 3 numbers, but the file's input has one channel: write one"),
+        (GREY, {"std": IMAGENET[1]}, r"input\.std: has 3 numbers"),
+    ],
+)
+def test_contradictions_about_channels(image, given, says):
+    with pytest.raises(ModelError, match=says):
+        stated(image, **given)
+
+
 def test_identity():
     assert stated().identity == "rgb, pixel / 255, letterbox on 114, nchw float32"
     other = stated(mean=IMAGENET[0], std=(0.5,) * 3, colour="bgr", resize="crop", margin=0.875)

@@ -79,5 +79,29 @@ def test_bgr_equals_its_twin(size, place, red, cut, extreme, seed):
         check(planar, out, wanted, False, scale)
 
 
+@cases
+@settings(deadline=None, max_examples=40)
+def test_grey_equals_its_twin(size, place, red, cut, extreme, seed):
+    rng = np.random.default_rng(seed)
+    levels = np.array([0, 16, 128, 235, 255], np.uint8) if extreme else np.arange(256, dtype=np.uint8)
+    planes = [rng.choice(levels, size) for _ in range(3)]
+    (scale, *_), (bias, *_) = numbers(rng, extreme)
+    whole = size[0] + place[0] + 2, size[1] + place[1] + 2
+    top, left = place
+    inside = np.s_[top : top + size[0], left : left + size[1]]
+
+    wanted, out = np.zeros(whole), np.zeros(whole, np.float32)
+    pixels = rgb(*(plane.astype(np.float64) for plane in planes), cut)
+    wanted[inside] = pixels @ [0.299, 0.587, 0.114] * scale + bias
+    convert.yuv_to_grey(*planes, out, *place, MATRIX, scale, bias, cut)
+    check(False, out, wanted, cut, scale)
+
+    wanted, out = np.zeros(whole), np.zeros(whole, np.float32)
+    offset, gain = np.float32(rng.uniform(0, 20)), np.float32(rng.uniform(0.5, 1.5))
+    wanted[inside] = np.clip((planes[0].astype(np.float64) - offset) * gain, 0, 255) * scale + bias
+    convert.luma_to_grey(planes[0], out, *place, offset, gain, scale, bias)
+    check(False, out, wanted, False, scale)
+
+
 def test_without_the_compiler_the_same_comes_out():
-    again_uncompiled(test_yuv_equals_its_twin, test_bgr_equals_its_twin)
+    again_uncompiled(test_yuv_equals_its_twin, test_bgr_equals_its_twin, test_grey_equals_its_twin)

@@ -8,14 +8,14 @@ from onnx import TensorProto, helper, numpy_helper
 
 from vidette.errors import ModelError
 from vidette.optimising.folding import fold, folded
-from vidette.pixels.preprocess import Preprocess
+from vidette.pixels.preprocess import Preprocess, slot_shape
 
 OPSET = [helper.make_opsetid("", 17)]
 
 
-def model(layout: str, dtype: int, *, inner: bool = False) -> onnx.ModelProto:
+def model(layout: str, dtype: int, *, inner: bool = False, channels: int = 3) -> onnx.ModelProto:
     """The input itself, by way of an If that reads it from outside when `inner`."""
-    shape = ["n", 3, "h", "w"] if layout == "nchw" else ["n", "h", "w", 3]
+    shape = ["n", channels, "h", "w"] if layout == "nchw" else ["n", "h", "w", channels]
     nodes = [helper.make_node("Identity", ["x"], ["y"])]
     tensors = []
     if inner:
@@ -51,15 +51,17 @@ def model(layout: str, dtype: int, *, inner: bool = False) -> onnx.ModelProto:
         {"mean": (123.675, 116.28, 103.53), "scale": (1 / 58.395, 1 / 57.12, 1 / 57.375)},
         {"scale": (1.0, 1.0, 1.0)},
         {"mean": (104.0, 117.0, 123.0), "scale": (1.0, 1.0, 1.0)},
+        {"colour": "grey", "mean": (127.5,), "scale": (1 / 127.5,)},
+        {"colour": "grey", "mean": (0.0,), "scale": (1.0,)},
     ],
 )
 @pytest.mark.parametrize("inner", [False, True])
 def test_equals_the_formula(layout, element, dtype, numbers, inner):
     preprocess = Preprocess(layout=layout, dtype=dtype, **numbers)
-    result = fold(model(layout, element, inner=inner), "x", preprocess)
+    result = fold(model(layout, element, inner=inner, channels=preprocess.channels), "x", preprocess)
     onnx.checker.check_model(result, full_check=True)
     assert {entry.key: entry.value for entry in result.metadata_props} == {"names": "{0: 'a'}", "stride": "32"}
-    pixels = np.random.default_rng(0).integers(0, 256, (2, 5, 7, 3)).astype(np.uint8)
+    pixels = np.random.default_rng(0).integers(0, 256, (2, 5, 7, preprocess.channels)).astype(np.uint8)
     (found,) = onnxruntime.InferenceSession(result.SerializeToString(), providers=["CPUExecutionProvider"]).run(
         None, {"x": pixels}
     )
@@ -72,6 +74,12 @@ def test_equals_the_formula(layout, element, dtype, numbers, inner):
 def test_bytes_with_channels_first_are_only_turned():
     result = fold(model("nchw", TensorProto.UINT8), "x", Preprocess(dtype="uint8", scale=(1.0,) * 3))
     assert [node.op_type for node in result.graph.node] == ["Transpose", "Identity"]
+
+
+def test_one_channel_stays_one():
+    grey = folded(Preprocess(colour="grey", mean=(127.5,), scale=(1 / 127.5,)))
+    assert grey.identity == "grey, pixel, letterbox on 114, nhwc uint8"
+    assert slot_shape(grey, 2, (5, 7)) == (2, 5, 7, 1)
 
 
 def test_the_original_is_left_alone():

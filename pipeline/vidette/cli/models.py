@@ -226,7 +226,8 @@ def _suggestion(signature: Signature) -> list[str]:
     names, fitting = [family.name for family in families()], candidates(signature)
     given = signature.sidecar
     picture = next((tensor for tensor in signature.inputs if len(tensor.shape) == 4), None)
-    layout = "nhwc" if picture and picture.shape[3] in (1, 3) else "nchw"
+    layout = "nhwc" if picture and picture.shape[3] in (1, 3) and picture.shape[1] not in (1, 3) else "nchw"
+    grey = picture is not None and picture.shape[3 if layout == "nhwc" else 1] == 1
     lines = [
         f"family: {given.get('family', (fitting or names)[0])}",
         f"#       one of {', '.join(fitting)}: the output fits" if fitting else f"#       one of {', '.join(names)}",
@@ -236,7 +237,7 @@ def _suggestion(signature: Signature) -> list[str]:
     lines += [
         "input:",
         f"  layout: {layout}",
-        "  colour: rgb              # or bgr",
+        "  colour: grey             # the input has one channel" if grey else "  colour: rgb              # or bgr",
         "  mean: 0                  # value = (pixel * scale - mean) / std; both in the scaled unit",
         "  std: 1",
         "  scale: 1/255             # 1 for models that take 0..255",

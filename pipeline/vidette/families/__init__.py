@@ -37,7 +37,7 @@ from vidette.families.scrfd import Scrfd
 from vidette.families.semantic import Semantic
 from vidette.families.simcc import SimCC
 from vidette.families.ssd import Ssd
-from vidette.families.stated import with_input, with_layout
+from vidette.families.stated import in_grey, with_input, with_layout
 from vidette.families.tensorflow import TensorFlow
 from vidette.families.ultralytics import Ultralytics
 from vidette.families.ultralytics_oriented import UltralyticsOriented
@@ -118,7 +118,8 @@ def recognise(signature: Signature, known: Sequence[Family] | None = None) -> Re
         raise ModelError(
             f"more than one family fits: {reasons}: write `family: {claims[0].family}` into the sidecar YAML"
         )
-    return replace(claims[0], preprocess=with_input(claims[0].preprocess, signature))
+    preprocess = in_grey(claims[0].preprocess, signature)
+    return replace(claims[0], preprocess=with_input(preprocess, signature))
 
 
 def _asked(signature: Signature, known: Sequence[Family]) -> Sequence[Family]:
@@ -154,11 +155,6 @@ def _unnamed(signature: Signature) -> Signature:
 
 def _nothing_fits(signature: Signature, known: Sequence[Family]) -> ModelError:
     says = describe(signature)
-    if any(
-        len(tensor.shape) == 4 and 3 not in tensor.shape[1::2] and 1 in tensor.shape[1::2]
-        for tensor in signature.inputs
-    ):
-        says = f"its input has one channel (grey), and only pictures of three are fed: {says}"
     if "family" in signature.sidecar:
         wanted = signature.sidecar["family"]
         return ModelError(

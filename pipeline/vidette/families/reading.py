@@ -3,7 +3,7 @@
 import ast
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -78,7 +78,8 @@ def picture_input(signature: Signature) -> Preprocess | None:
     """How the one picture input is laid out, values 0..1 RGB (integers: the bytes, the graph does the rest).
 
     Other inputs may be there when they are the same for every picture (`constant`). None when the model does not take
-    exactly one 4-dimensional tensor of three channels and a usable type.
+    exactly one 4-dimensional tensor of three channels, or of one, and a usable type. Families state colours and numbers
+    as for three; `stated.in_grey` makes one of them.
     """
     pictures = [tensor for tensor in signature.inputs if len(tensor.shape) == 4]
     extras = [constant(tensor) for tensor in signature.inputs if len(tensor.shape) != 4]
@@ -88,17 +89,15 @@ def picture_input(signature: Signature) -> Preprocess | None:
     tensor = pictures[0]
     if tensor.dtype not in _DTYPES:
         return None
-    batch, *rest = tensor.shape
-    if rest[0] == 3 or (rest[0] is None and tensor.name == HUGGING_FACE):
-        layout, height, width = "nchw", rest[1], rest[2]
-    elif rest[2] == 3:
-        layout, height, width = "nhwc", rest[0], rest[1]
-    else:
+    layout = _layout(tensor)
+    if layout is None:
         return None
+    batch, *rest = tensor.shape
+    height, width = rest[1:] if layout == "nchw" else rest[:2]
     one = 1.0 if tensor.dtype in _BYTES else 1 / 255
     fixed = max(height, width) if height and width else 640
     return Preprocess(
-        layout="nchw" if layout == "nchw" else "nhwc",
+        layout=layout,
         dtype=tensor.dtype,
         scale=(one, one, one),
         width=width,
@@ -107,6 +106,16 @@ def picture_input(signature: Signature) -> Preprocess | None:
         size=fixed,
         extras=tuple(known),
     )
+
+
+def _layout(tensor: Tensor) -> Literal["nchw", "nhwc"] | None:
+    """Where its channels are: three if there is such an axis, else one."""
+    for channels in (3, 1):
+        if tensor.shape[1] == channels:
+            return "nchw"
+        if tensor.shape[3] == channels:
+            return "nhwc"
+    return "nchw" if tensor.shape[1] is None and tensor.name == HUGGING_FACE else None
 
 
 def constant(tensor: Tensor) -> Extra | None:

@@ -1,11 +1,15 @@
-"""What a sidecar states of the input, laid over what file and family say: the one place where that is done.
+"""What file and sidecar state of the input, laid over what the family says: the one place where that is done.
 
 The rule for `mean` and `std`: where none of their values is above 1 they are meant for pixels of 0..1, else for pixels
 of 0..255. `scale`, what pixels are multiplied by first, says it outright.
+
+Families speak of three channels. For a file of one, grey, their numbers become one, the mean of the three (ImageNet:
+0.449 and 0.226).
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from statistics import fmean
 from typing import Any
 
 from vidette.errors import ModelError
@@ -28,7 +32,8 @@ def with_layout(signature: Signature) -> Signature:
     axis = _CHANNELS[layout]
     channels = tensor.shape[axis]
     if channels is None:
-        shape = (*tensor.shape[:axis], 3, *tensor.shape[axis + 1 :])
+        channels = 1 if _input(signature).get("colour") == "grey" else 3
+        shape = (*tensor.shape[:axis], channels, *tensor.shape[axis + 1 :])
         return replace(signature, inputs=(replace(tensor, shape=shape), *others))
     if channels not in (1, 3):
         sizes = " x ".join("?" if size is None else str(size) for size in tensor.shape)
@@ -37,6 +42,15 @@ def with_layout(signature: Signature) -> Signature:
             f"channels as {layout}: write {'nhwc' if layout == 'nchw' else 'nchw'}"
         )
     return signature
+
+
+def in_grey(preprocess: Preprocess, signature: Signature) -> Preprocess:
+    """The family's preprocessing as it is for the file's channels: one number of its three where the file has one."""
+    axis = _CHANNELS[preprocess.layout]
+    if all(len(tensor.shape) != 4 or tensor.shape[axis] != 1 for tensor in signature.inputs):
+        return preprocess
+    mean, deviation = fmean(preprocess.mean), fmean(1 / scale for scale in preprocess.scale)
+    return replace(preprocess, colour="grey", mean=(mean,), scale=(1 / deviation,))
 
 
 def with_input(preprocess: Preprocess, signature: Signature) -> Preprocess:
@@ -51,15 +65,13 @@ def with_input(preprocess: Preprocess, signature: Signature) -> Preprocess:
             raise ModelError(
                 f"{where(sidecar, 'input', key)}: says {stated[key]}, but the file's input is {file}: correct the line"
             )
-    if "colour" in stated and stated["colour"] != preprocess.colour:
+    colour = stated.get("colour", preprocess.colour)
+    if "grey" in (colour, preprocess.colour) and colour != preprocess.colour:
+        has = "one channel: write grey" if preprocess.channels == 1 else "three channels: write rgb or bgr"
+        raise ModelError(f"{where(sidecar, 'input', 'colour')}: says {colour}, but the file's input has {has}")
+    if colour != preprocess.colour:
         # The family's numbers belong to colours, and move with them.
-        mean, scale = preprocess.mean[::-1], preprocess.scale[::-1]
-        preprocess = replace(
-            preprocess,
-            colour=stated["colour"],
-            mean=(mean[0], mean[1], mean[2]),
-            scale=(scale[0], scale[1], scale[2]),
-        )
+        preprocess = replace(preprocess, colour=colour, mean=preprocess.mean[::-1], scale=preprocess.scale[::-1])
     preprocess = _sized(preprocess, stated, sidecar)
     others = {key: stated[key] for key in ("resize", "antialias", "margin", "pad", "stride") if key in stated}
     preprocess = replace(preprocess, **others)
@@ -97,7 +109,10 @@ def _normalised(preprocess: Preprocess, stated: Mapping[str, Any], sidecar: Mapp
     given = [key for key in ("mean", "std", "scale") if key in stated]
     if not given:
         return preprocess
-    mean, std = stated.get("mean", (0.0, 0.0, 0.0)), stated.get("std", (1.0, 1.0, 1.0))
+    numbers = stated.get("mean", (0.0,)), stated.get("std", (1.0,))
+    mean, std = (
+        _each(key, values, preprocess.channels, sidecar) for key, values in zip(("mean", "std"), numbers, strict=True)
+    )
     scale = stated.get("scale") or (1 / 255 if max(*mean, *std) <= 1 else 1.0)
     if preprocess.dtype == "uint8" and (any(mean) or {s / scale for s in std} != {1.0}):
         raise ModelError(
@@ -106,6 +121,14 @@ def _normalised(preprocess: Preprocess, stated: Mapping[str, Any], sidecar: Mapp
         )
     return replace(
         preprocess,
-        mean=(mean[0] / scale, mean[1] / scale, mean[2] / scale),
-        scale=(scale / std[0], scale / std[1], scale / std[2]),
+        mean=tuple(value / scale for value in mean),
+        scale=tuple(scale / value for value in std),
     )
+
+
+def _each(key: str, numbers: Sequence[float], channels: int, sidecar: Mapping[str, Any]) -> tuple[float, ...]:
+    """One number for each channel; one that stands alone is for all. Raises ModelError."""
+    if len(numbers) not in (1, channels):
+        told = where(sidecar, "input", key)
+        raise ModelError(f"{told}: has {len(numbers)} numbers, but the file's input has one channel: write one")
+    return tuple(numbers) * (channels if len(numbers) == 1 else 1)

@@ -84,6 +84,60 @@ def yuv_to_pixels(
 
 
 @kernel
+def luma_to_grey(
+    y: npt.NDArray[np.uint8],
+    out: npt.NDArray[np.float32],
+    top: int,
+    left: int,
+    offset: np.float32,
+    gain: np.float32,
+    scale: np.float32,
+    bias: np.float32,
+) -> None:
+    """One (h, w) plane into `out` (H, W) at (top, left), value = clip((y - offset) * gain, 0, 255) * scale + bias."""
+    height, width = y.shape
+    low, high = np.float32(0), np.float32(255)
+    for i in range(height):
+        line, row = y[i], out[top + i, left : left + width]
+        for j in range(width):
+            row[j] = min(max((np.float32(line[j]) - offset) * gain, low), high) * scale + bias
+
+
+@kernel
+def yuv_to_grey(
+    y: npt.NDArray[np.uint8],
+    u: npt.NDArray[np.uint8],
+    v: npt.NDArray[np.uint8],
+    out: npt.NDArray[np.float32],
+    top: int,
+    left: int,
+    matrix: npt.NDArray[np.float32],
+    scale: np.float32,
+    bias: np.float32,
+    cut: bool,
+) -> None:
+    """The red, green and blue of `yuv_to_planes` into `out` (H, W) as 0.299 r + 0.587 g + 0.114 b.
+
+    For pictures whose luma weighs colours otherwise than BT.601: pure red is 76 of 255, its luma by BT.709 is 54.
+    """
+    height, width = y.shape
+    y0, ky, c0, rv, gu, gv, bu = matrix[0], matrix[1], matrix[2], matrix[3], matrix[4], matrix[5], matrix[6]
+    low, high = np.float32(0), np.float32(255)
+    kr, kg, kb = np.float32(0.299), np.float32(0.587), np.float32(0.114)
+    for i in range(height):
+        y_row, u_row, v_row, row = y[i], u[i], v[i], out[top + i, left : left + width]
+        for j in range(width):
+            luma = (np.float32(y_row[j]) - y0) * ky
+            cb = np.float32(u_row[j]) - c0
+            cr = np.float32(v_row[j]) - c0
+            r, gb, gr, b = rv * cr, -gu * cb, -gv * cr, bu * cb
+            if cut:
+                luma, r, gb, gr, b = np.floor(luma), np.floor(r), np.floor(gb), np.floor(gr), np.floor(b)
+            red, green = min(max(luma + r, low), high), min(max(luma + gb + gr, low), high)
+            row[j] = (kr * red + kg * green + kb * min(max(luma + b, low), high)) * scale + bias
+
+
+@kernel
 def bgr_to_planes(
     bgr: npt.NDArray[np.uint8],
     out: npt.NDArray[np.float32],

@@ -19,11 +19,12 @@ PREFIX = "vidette_input/"
 
 def folded(preprocess: Preprocess) -> Preprocess:
     """The preprocessing of the folded model."""
-    return replace(preprocess, layout="nhwc", dtype="uint8", mean=(0.0, 0.0, 0.0), scale=(1.0, 1.0, 1.0))
+    count = preprocess.channels
+    return replace(preprocess, layout="nhwc", dtype="uint8", mean=(0.0,) * count, scale=(1.0,) * count)
 
 
 def fold(model: Graph, picture: str, preprocess: Preprocess) -> Graph:
-    """A copy whose input `picture` is uint8 (batch, height, width, 3); metadata and the rest stay.
+    """A copy whose input `picture` is uint8 (batch, height, width, channels); metadata and the rest stay.
 
     Cast, Transpose, Mul and Add, computed as `SlotWriter` does: float32, pixel * scale + (-mean * scale). Raises
     ModelError where there is nothing to fold, or values would be rounded.

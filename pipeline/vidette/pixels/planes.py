@@ -39,6 +39,9 @@ LAYOUTS: dict[str, PlaneLayout] = {
 _LUMA_WEIGHTS = {1: (0.2126, 0.0722), 9: (0.2627, 0.0593), 10: (0.2627, 0.0593), 7: (0.212, 0.087)}
 """(Kr, Kb) by AVColorSpace: BT.709, BT.2020, SMPTE 240M; everything else, unspecified included, is BT.601."""
 
+_GREY = (0.299, 0.114)
+"""(Kr, Kb) of BT.601, by which grey is made of colours too, whatever the picture's own (OpenCV's COLOR_BGR2GRAY)."""
+
 _matrices: dict[tuple[int, int, bool], F32] = {}
 
 
@@ -51,8 +54,13 @@ def colour_matrix(frame: av.VideoFrame, layout: PlaneLayout) -> F32:
     return matrix
 
 
+def luma_is_grey(frame: av.VideoFrame, layout: PlaneLayout) -> bool:
+    """Whether its luma, in full range, is the grey of its colours: it weighs them as grey does, or has none."""
+    return layout.chroma == "none" or _LUMA_WEIGHTS.get(frame.colorspace, _GREY) == _GREY
+
+
 def _make_matrix(colorspace: int, bits: int, full: bool) -> F32:
-    kr, kb = _LUMA_WEIGHTS.get(colorspace, (0.299, 0.114))
+    kr, kb = _LUMA_WEIGHTS.get(colorspace, _GREY)
     unit = 2.0 ** (bits - 8)
     luma_gain = 255 / ((2**bits - 1) if full else 219 * unit)
     chroma_gain = 255 / ((2**bits - 1) if full else 224 * unit)

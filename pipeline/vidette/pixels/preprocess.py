@@ -1,6 +1,6 @@
 """How pixels become input values: part of a model's identity."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -39,16 +39,18 @@ class Preprocess:
 
     `size` is the longer side that a model with open height and width runs at, `stride` what its sides must divide by;
     `width`/`height` are fixed by the file, or None where it takes any. `batch` is the fixed batch, None where any.
-    mean and scale are in the order of `colour`. `margin` is the part of a scaled picture's sides that the input shows,
-    the middle, with `crop` and `stretch`: 0.875 for the classifiers that scale to 256 and cut out 224. `antialias` says
-    whether every pixel counts when a picture shrinks, as with Pillow, or those around each new centre, as with OpenCV.
+    mean and scale are in the order of `colour`, one number each for `grey`, whose input has one channel: what OpenCV
+    makes of a picture (ITU-R BT.601's 0.299 red + 0.587 green + 0.114 blue). `margin` is the part of a scaled picture's
+    sides that the input shows, the middle, with `crop` and `stretch`: 0.875 for the classifiers that scale to 256 and
+    cut out 224. `antialias` says whether every pixel counts when a picture shrinks, as with Pillow, or those around
+    each new centre, as with OpenCV.
     """
 
     layout: Literal["nchw", "nhwc"] = "nchw"
     dtype: str = "float32"
-    colour: Literal["rgb", "bgr"] = "rgb"
-    mean: tuple[float, float, float] = (0.0, 0.0, 0.0)
-    scale: tuple[float, float, float] = (1 / 255, 1 / 255, 1 / 255)
+    colour: Literal["rgb", "bgr", "grey"] = "rgb"
+    mean: tuple[float, ...] = (0.0, 0.0, 0.0)
+    scale: tuple[float, ...] = (1 / 255, 1 / 255, 1 / 255)
     pad: int = 114
     resize: Resize = "letterbox"
     margin: float = 1.0
@@ -59,6 +61,17 @@ class Preprocess:
     size: int = 640
     stride: int = 32
     extras: tuple[Extra, ...] = ()
+
+    @property
+    def channels(self) -> int:
+        """Of the input tensor."""
+        return 1 if self.colour == "grey" else 3
+
+    @property
+    def levels(self) -> "Preprocess":
+        """The same without its formula: pixels as they are, a byte each, channel by channel."""
+        none, one = (0.0,) * self.channels, (1.0,) * self.channels
+        return replace(self, layout="nchw", dtype="uint8", mean=none, scale=one)
 
     @property
     def formula(self) -> str:
@@ -84,7 +97,8 @@ class Preprocess:
 def slot_shape(preprocess: Preprocess, batch: int, shape: tuple[int, int]) -> tuple[int, int, int, int]:
     """The input tensor's shape for `batch` pictures of (height, width)."""
     height, width = shape
-    return (batch, 3, height, width) if preprocess.layout == "nchw" else (batch, height, width, 3)
+    channels = preprocess.channels
+    return (batch, channels, height, width) if preprocess.layout == "nchw" else (batch, height, width, channels)
 
 
 def slot_dtype(preprocess: Preprocess) -> np.dtype[Any]:

@@ -5,6 +5,10 @@ picture ever exists. 0.15 ms for 720p and 0.3 for 1080p, a fifth of BGR + resize
 it is converted, so values differ by a half of 255 in the mean, most at coloured edges; docs/verification.md has the
 effect on detections. `exact` goes by way of BGR like OpenCV programs and Ultralytics do, for comparison with them to
 the bit. Pictures that are BGR already (image files) take the same way in both.
+
+For models of one channel `exact` makes grey of the scaled BGR picture as cv2 does; `fast` scales the luma plane alone
+and puts it into full range, where luma weighs colours as grey does (BT.601), and takes part of all planes where it does
+not (BT.709, BT.2020). Both are the same grey within 0.5 of 255 in the mean, but for colours that RGB cannot hold.
 """
 
 from typing import Any, Literal, Protocol
@@ -17,11 +21,16 @@ from vidette.frame import Bgr, Picture, rotate
 from vidette.geometry import Transform
 from vidette.kernels import convert, resize
 from vidette.pixels.letterbox import Letterbox
-from vidette.pixels.planes import LAYOUTS, PlaneLayout, colour_matrix, plane
-from vidette.pixels.preprocess import Preprocess
+from vidette.pixels.planes import LAYOUTS, PlaneLayout, colour_matrix, luma_is_grey, plane
+from vidette.pixels.preprocess import Preprocess, slot_shape
 
 Scaling = Literal["fast", "exact"]
 
+
+_AS_IT_IS = np.float32(0), np.float32(1)
+_CUT = np.float32(0.9)
+"""How much darker grey is where libswscale cuts products to whole numbers (`convert.yuv_to_planes`), by a half each in
+the mean: luma's alone for neutral colours, 0.5; for others 0.299 + 2 * 0.587 + 0.114 of chroma's too, 1.3."""
 
 _PLANES = {"planar": ("y", "u", "v"), "interleaved": ("y", "uv"), "none": ("y",)}
 
@@ -77,7 +86,8 @@ class Buffer(Protocol):
     """Input memory of one batch, owned by one caller and reused; nothing of it may escape."""
 
     slots: npt.NDArray[Any]
-    """(batch, 3, height, width) or (batch, height, width, 3), of the model's dtype; pictures are written here."""
+    """(batch, channels, height, width) or (batch, height, width, channels), of the model's dtype; pictures are written
+    here."""
 
     padded: list[object]
     """Per slot the Letterbox whose padding bars it holds (they are constant: written once)."""
@@ -100,6 +110,7 @@ class SlotWriter:
         self._preprocess = preprocess
         self._exact = scaling == "exact"
         self._antialias = preprocess.antialias
+        self._grey = preprocess.colour == "grey"
         self._red = 0 if preprocess.colour == "rgb" else 2
         self._dtype = np.dtype(preprocess.dtype)
         self._scale = np.array(preprocess.scale, np.float32)
@@ -129,10 +140,9 @@ class SlotWriter:
 
     def warm(self) -> None:
         """Compile (or load from the cache) the kernels that the first picture will need."""
-        shape = (3, 2, 2) if self._planar else (2, 2, 3)
+        shape = slot_shape(self._preprocess, 1, (2, 2))[1:]
         target = np.zeros(shape, np.float32 if self._dtype == np.float16 else self._dtype)
         grey, matrix = np.zeros((2, 2), np.uint8), np.ones(7, np.float32)
-        to_yuv = convert.yuv_to_planes if self._planar else convert.yuv_to_pixels
         if self._antialias:
             for plane_ in (np.zeros((3, 3), np.uint8), np.zeros((3, 4), np.uint8)[:, :3]):
                 _bilinear(plane_, grey, antialias=True)
@@ -141,7 +151,9 @@ class SlotWriter:
             scale(np.zeros((side, side), np.uint8), grey)
             scale(np.zeros((side, side + 1), np.uint8)[:, :side], grey)
         for luma, chroma in ((grey, grey), (strided, grey), (strided, strided), (grey, strided)):
-            to_yuv(luma, chroma, chroma, target, 0, 0, self._red, matrix, self._scale, self._store_bias, True)
+            self._store_yuv(luma, chroma, chroma, target, (0, 0), matrix, cut=True)
+        if self._grey:
+            self._store_grey(strided, target, (0, 0), _AS_IT_IS)
         self._write_bgr(np.zeros((2, 2, 3), np.uint8), Letterbox(2, 2, 2, 2, 2, 2, 0, 0), target)
 
     def _pad(self, target: npt.NDArray[Any]) -> None:
@@ -161,6 +173,10 @@ class SlotWriter:
             bgr = memory
         bgr = np.ascontiguousarray(_inside(bgr, letterbox))
         place = max(letterbox.top, 0), max(letterbox.left, 0)
+        if self._grey:
+            grey = self._memory("grey", bgr.shape[:2], np.uint8)
+            self._store_grey(cv2.cvtColor(bgr, cv2.COLOR_BGR2GRAY, dst=grey), target, place, _AS_IT_IS)
+            return
         to_input = convert.bgr_to_planes if self._planar else convert.bgr_to_pixels
         to_input(bgr, target, *place, self._red, self._scale, self._store_bias)
 
@@ -171,21 +187,59 @@ class SlotWriter:
         if rotation in (90, 270):
             size = size[1], size[0]
         part = None if letterbox.whole else _stored(letterbox, frame.width, frame.height, rotation)
+        luma_only = self._grey and luma_is_grey(frame, layout)
         luma, *chroma = (
             _inside(rotate(self._scaled(_part(plane(frame, i, layout), part), size, name), rotation), letterbox)
-            for i, name in enumerate(_PLANES[layout.chroma])
+            for i, name in enumerate(_PLANES["none" if luma_only else layout.chroma])
         )
+        matrix, place = colour_matrix(frame, layout), (max(letterbox.top, 0), max(letterbox.left, 0))
+        cut = layout.subsampled and frame.width % 2 == 0  # most odd widths take its precise converter
+        if luma_only:
+            darker = _CUT if cut else np.float32(0)
+            self._store_grey(luma, target, place, (matrix[0] + darker / matrix[1], matrix[1]))
+            return
         if layout.chroma == "planar":
             cb, cr = chroma
         elif layout.chroma == "interleaved":
             cb, cr = chroma[0][:, :, 0], chroma[0][:, :, 1]
         else:
             cb = cr = self._memory("none", luma.shape, np.uint8, fill=128)
+        self._store_yuv(luma, cb, cr, target, place, matrix, cut=cut)
+
+    def _store_yuv(
+        self,
+        luma: npt.NDArray[Any],
+        cb: npt.NDArray[Any],
+        cr: npt.NDArray[Any],
+        target: npt.NDArray[Any],
+        place: tuple[int, int],
+        matrix: npt.NDArray[np.float32],
+        *,
+        cut: bool,
+    ) -> None:
+        """Scaled planes into the slot; `place` is (top, left)."""
+        if self._grey:
+            values = self._scale[0], self._store_bias[0]
+            convert.yuv_to_grey(luma, cb, cr, self._only(target), *place, matrix, *values, cut)
+            return
         to_input = convert.yuv_to_planes if self._planar else convert.yuv_to_pixels
-        matrix, place = colour_matrix(frame, layout), (max(letterbox.top, 0), max(letterbox.left, 0))
-        values = self._scale, self._store_bias
-        cut = layout.subsampled and frame.width % 2 == 0  # most odd widths take its precise converter
-        to_input(luma, cb, cr, target, *place, self._red, matrix, *values, cut)
+        to_input(luma, cb, cr, target, *place, self._red, matrix, self._scale, self._store_bias, cut)
+
+    def _store_grey(
+        self,
+        grey: npt.NDArray[Any],
+        target: npt.NDArray[Any],
+        place: tuple[int, int],
+        level: tuple[np.float32, np.float32],
+    ) -> None:
+        """One scaled plane into the slot of a model of one channel; `level` is (offset, gain) that make it 0..255."""
+        values = self._scale[0], self._store_bias[0]
+        convert.luma_to_grey(grey, self._only(target), *place, *level, *values)
+
+    def _only(self, target: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        """The one channel of a slot, (height, width)."""
+        plane_: npt.NDArray[Any] = target[0] if self._planar else target[:, :, 0]
+        return plane_
 
     def _scaled(self, source: npt.NDArray[Any], size: tuple[int, int], name: str) -> npt.NDArray[Any]:
         if (source.shape[1], source.shape[0]) != size:
