@@ -86,6 +86,21 @@ def table(rows: list[list[Any]], head: list[str]) -> str:
     )
 
 
+def versions(python: str) -> dict[str, str]:
+    """Versions of what matters in an interpreter."""
+    names = ["av", "fastapi", "inference", "inference-cpu", "inference-models", "litserve", "numpy", "onnxruntime"]
+    names += ["opencv-python", "opencv-python-headless", "openvino", "torch", "ultralytics"]
+    names += ["ultralytics-opencv-headless", "uvicorn"]
+    code = (
+        "import importlib.metadata as m, json\n"
+        "found = {d.metadata['Name'].lower(): d.version for d in m.distributions()}\n"
+        f"print(json.dumps({{n: found[n] for n in {names!r} if n in found}}))"
+    )
+    done = subprocess.run([python, "-c", code], capture_output=True, text=True, check=True)
+    found: dict[str, str] = json.loads(done.stdout)
+    return found
+
+
 def _version(name: str) -> str | None:
     try:
         return version(name)

@@ -3,13 +3,14 @@
     python benchmarks/_load.py URL PICTURE --clients 8 --seconds 10 [--rate 100] [--form v1|hosted] [--model coco/3]
 
 Closed loop: every client asks again when it has its answer. With --rate requests start at that pace, whatever comes.
-Prints one line of JSON.
+It stays on one core, the last that it may use, so that all servers meet it in the same place. Prints one line of JSON.
 """
 
 import argparse
 import asyncio
 import base64
 import json
+import os
 import statistics
 import time
 from collections import Counter
@@ -87,6 +88,7 @@ def main() -> None:
     parser.add_argument("--form", choices=("v1", "hosted"), default="v1")
     parser.add_argument("--model", default="coco/3")
     args = parser.parse_args()
+    os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
     where = urlsplit(args.url)
     host, port = where.hostname or "127.0.0.1", where.port or 80
     message = request(args.form, args.model, args.picture.read_bytes(), host)

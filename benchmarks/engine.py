@@ -40,7 +40,6 @@ from vidette.engine import Engine
 from vidette.frame import Frame, Picture
 from vidette.job import Job, ModelRequest, SinkRequest, StreamRequest
 from vidette.models import describe, load
-from vidette.pixels.slot import SlotWriter
 from vidette.runtimes import RUNTIMES
 from vidette.runtimes.simulated import Simulated
 from vidette.sink import RunFacts
@@ -102,7 +101,7 @@ def clip(path: Path, frames: int) -> str:
 def limit(request: ModelRequest, urls: list[str]) -> dict[str, float]:
     """CPU seconds of decode, and of decode + scale + run, in one thread over the sources in turn."""
     model = load(request, "throughput")
-    writer = SlotWriter(model.preprocess)
+    writer = model.writer()
     box = model.letterbox(WIDTH, HEIGHT)
     buffer = model.session.buffer(box.shape)
     model.session.run(buffer, 1)
@@ -178,7 +177,7 @@ def parts(request: ModelRequest, target: Path) -> dict[str, float]:
     model = load(request, "throughput")
     box = model.letterbox(WIDTH, HEIGHT)
     buffer = model.session.buffer(box.shape)
-    SlotWriter(model.preprocess).write(Picture(Replay.drawn[0]), box, buffer, 0)
+    model.writer().write(Picture(Replay.drawn[0]), box, buffer, 0)
     outputs = [np.array(output[0]) for output in model.session.run(buffer, 1)]
     found = model.decoder(outputs, box, model.limits)
     model.session.close()

@@ -26,6 +26,7 @@ from typing import Any
 
 import _common
 from _clips import people_clip
+from _roboflow_package import labels, write_package
 
 HEAD = 40  # frames of the short clip: start, first-run allocations and caches are over by then
 CONFIDENCE, IOU, SIDE = 0.25, 0.7, 640
@@ -112,7 +113,7 @@ def ultralytics_openvino(model: str, clip: str) -> Iterable[int]:
     with tempfile.TemporaryDirectory(suffix="_openvino_model") as folder:
         graph = openvino.convert_model(model)
         openvino.save_model(graph, f"{folder}/model.xml", compress_to_fp16=False)
-        names = dict(enumerate(_labels(model)))
+        names = dict(enumerate(labels(model)))
         facts = {"task": "detect", "stride": 32, "imgsz": [SIDE, SIDE], "batch": 1, "names": names}
         Path(folder, "metadata.yaml").write_text(json.dumps({**facts, "args": {"dynamic": True}}))
         yield from _ultralytics(folder, clip, rect=True)
@@ -129,30 +130,7 @@ def roboflow_package(model: str, clip: str) -> Iterable[int]:
     from inference_models import AutoModel
 
     with tempfile.TemporaryDirectory() as folder:
-        Path(folder, "weights.onnx").symlink_to(Path(model).resolve())
-        Path(folder, "class_names.txt").write_text("\n".join(_labels(model)))
-        files = {
-            "model_config.json": {
-                "model_architecture": "yolov8",
-                "task_type": "object-detection",
-                "backend_type": "onnx",
-            },
-            "inference_config.json": {
-                "network_input": {
-                    "training_input_size": {"height": SIDE, "width": SIDE},
-                    "dynamic_spatial_size_supported": False,
-                    "color_mode": "rgb",
-                    "resize_mode": "letterbox",
-                    "padding_value": 114,
-                    "input_channels": 3,
-                    "scaling_factor": 255,
-                },
-                "forward_pass": {"static_batch_size": 1},
-                "post_processing": {"type": "nms", "fused": False},
-            },
-        }
-        for name, content in files.items():
-            Path(folder, name).write_text(json.dumps(content))
+        write_package(Path(folder), model, SIDE)
         loaded = AutoModel.from_pretrained(folder)
 
     def infer(frames: Any) -> list[int]:
@@ -172,15 +150,6 @@ def _roboflow(clip: str, infer: Callable[[Any], list[int]]) -> Iterable[int]:
     pipeline.start()
     pipeline.join()
     return counts
-
-
-def _labels(model: str) -> list[str]:
-    import ast
-
-    import onnxruntime
-
-    names = onnxruntime.InferenceSession(model).get_modelmeta().custom_metadata_map["names"]
-    return list(ast.literal_eval(names).values())
 
 
 # name: (interpreter, contender, or arguments of `vidette run`)
@@ -245,19 +214,6 @@ def child(name: str, model: str, clip: str, out: str) -> None:
             file.write(json.dumps({"predictions": [None] * count}) + "\n")
 
 
-def versions(python: str) -> dict[str, str]:
-    """Versions of what matters in an interpreter."""
-    names = ["av", "inference", "inference-models", "numpy", "onnxruntime", "opencv-python", "opencv-python-headless"]
-    names += ["openvino", "torch", "ultralytics", "ultralytics-opencv-headless"]
-    code = (
-        "import importlib.metadata as m, json\n"
-        "found = {d.metadata['Name'].lower(): d.version for d in m.distributions()}\n"
-        f"print(json.dumps({{n: found[n] for n in {names!r} if n in found}}))"
-    )
-    done = subprocess.run([python, "-c", code], capture_output=True, text=True, check=True)
-    return json.loads(done.stdout)
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--python-ultralytics", metavar="PATH", help="interpreter with ultralytics")
@@ -302,7 +258,7 @@ def main() -> None:
                     continue
                 samples.setdefault(name, []).append(_difference(head, whole))
     print(file=sys.stderr)
-    report(args, samples, skipped, {key: versions(python) for key, python in pythons.items() if python})
+    report(args, samples, skipped, {key: _common.versions(python) for key, python in pythons.items() if python})
 
 
 def _difference(head: dict[str, float], whole: dict[str, float]) -> dict[str, float]:

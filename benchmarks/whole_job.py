@@ -35,7 +35,6 @@ from vidette.engine import Engine
 from vidette.frame import Picture
 from vidette.job import Job, ModelRequest, SinkRequest, StreamRequest
 from vidette.models import Model, load
-from vidette.pixels.slot import SlotWriter
 from vidette.sink import sink_for_target
 
 Cost = tuple[float, float]  # CPU seconds, wall seconds
@@ -66,7 +65,7 @@ class RunAlone:
         self.model = model
         self.box = model.letterbox(picture.width, picture.height)
         self.buffers = [model.session.buffer(self.box.shape) for _ in range(model.session.plan.callers)]
-        writer = SlotWriter(model.preprocess)
+        writer = model.writer()
         for buffer in self.buffers:
             writer.write(picture, self.box, buffer, 0)
             model.session.run(buffer, 1)
