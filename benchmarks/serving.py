@@ -44,7 +44,6 @@ import _common
 from vidette.frame import Picture
 from vidette.job import ModelRequest
 from vidette.models import load
-from vidette.pixels.slot import SlotWriter
 
 HERE = Path(__file__).parent
 
@@ -60,7 +59,7 @@ class Limit:
         picture = Picture(cv2.imdecode(self._jpeg, cv2.IMREAD_COLOR))
         box = self._model.letterbox(picture.width, picture.height)
         self._buffer = self._model.session.buffer(box.shape)
-        SlotWriter(self._model.preprocess).write(picture, box, self._buffer, 0)
+        self._model.writer().write(picture, box, self._buffer, 0)
         self._model.session.run(self._buffer, 1)
         self.facts = self._model.run_facts(box.shape)
 
