@@ -49,20 +49,28 @@ def test_columns_equal_their_twin(n, classes, others, confidence, ties, seed):
     np.testing.assert_array_equal(candidates[4], head[4 : 4 + classes, places].max(axis=0, initial=-1))
 
 
-@given(classes=st.integers(1, 5), confidence=st.sampled_from([0.0, 0.1, 0.5]), seed=st.integers(0, 99))
+@given(
+    classes=st.integers(1, 5),
+    others=st.integers(0, 3),
+    confidence=st.sampled_from([0.0, 0.1, 0.5]),
+    seed=st.integers(0, 99),
+)
 @settings(deadline=None, max_examples=30)
-def test_rows_equal_their_twin(classes, confidence, seed):
+def test_rows_equal_their_twin(classes, others, confidence, seed):
     rng = np.random.default_rng(seed)
     width, height = 64, 96
     n = sum(width // s * (height // s) for s in GRIDS)
-    head = rng.uniform(-3, 3, (n, 5 + classes)).astype(np.float32)
-    head[:, 4:] = rng.random((n, 1 + classes))
+    head = rng.uniform(-3, 3, (n, 5 + classes + others)).astype(np.float32)
+    head[:, 4 : 5 + classes] = rng.random((n, 1 + classes))
+    head[:, 5 + classes :] = 9
     allowed = mask(classes, rng)
-    seen = heads.readable(head)
-    same(*heads.rows(seen, allowed, confidence, NONE, 0, 0), twin.rows(head, allowed, confidence))
+    seen, plain = heads.readable(head), head[:, : 5 + classes]
+    candidates, places, state = heads.rows(seen, allowed, confidence, NONE, 0, 0)
+    same(candidates, state, twin.rows(plain, allowed, confidence))
+    np.testing.assert_array_equal(candidates[4], head[places, 4] * head[places, 5 : 5 + classes].max(axis=1))
     same(
-        *heads.rows(seen, allowed, confidence, GRIDS, width, height),
-        twin.rows(head, allowed, confidence, GRIDS.tolist(), width, height),
+        *without_places(heads.rows(seen, allowed, confidence, GRIDS, width, height)),
+        twin.rows(plain, allowed, confidence, GRIDS.tolist(), width, height),
     )
 
 
@@ -101,7 +109,7 @@ def test_a_score_that_is_not_a_number_is_never_an_object(value):
     for column in (4, 6):
         broken = rows.copy()
         broken[7, column] = value
-        assert heads.rows(heads.readable(broken), one, 0.25, NONE, 0, 0)[1] == heads.NAN
+        assert heads.rows(heads.readable(broken), one, 0.25, NONE, 0, 0)[-1] == heads.NAN
     for column in (4, 5):
         broken = np.ones((9, 6), np.float32)
         broken[8, column] = value

@@ -11,6 +11,7 @@ from importlib.metadata import entry_points
 from typing import Any
 
 from vidette.errors import ModelError
+from vidette.families import explaining, tasks
 from vidette.families.base import Family, Recognised
 from vidette.families.blazeface import BlazeFace
 from vidette.families.boxes_and_scores import BoxesAndScores
@@ -28,9 +29,9 @@ from vidette.families.landmarks import MediaPipeLandmarks
 from vidette.families.movenet import MoveNet
 from vidette.families.nanodet import NanoDet
 from vidette.families.objectness import Objectness
+from vidette.families.objectness_segmentation import ObjectnessSegmentation
 from vidette.families.picodet import PicoDet
 from vidette.families.posenet import PoseNet
-from vidette.families.reading import literal
 from vidette.families.rfdetr import RfDetr
 from vidette.families.rtdetr import RtDetr
 from vidette.families.scrfd import Scrfd
@@ -46,7 +47,7 @@ from vidette.families.ultralytics_segmentation import UltralyticsSegmentation
 from vidette.families.yolox import Yolox
 from vidette.families.yunet import YuNet
 from vidette.sidecar import where
-from vidette.signature import Signature, Tensor
+from vidette.signature import Signature
 
 FAMILIES: tuple[Family, ...] = (
     Ultralytics(),
@@ -54,6 +55,7 @@ FAMILIES: tuple[Family, ...] = (
     UltralyticsOriented(),
     UltralyticsSegmentation(),
     Objectness(),
+    ObjectnessSegmentation(),
     Yolox(),
     EndToEnd(),
     CenterFace(),
@@ -83,10 +85,6 @@ FAMILIES: tuple[Family, ...] = (
 )
 
 
-_TOLD = 12
-"""Inputs or outputs that a message lists; some graphs have hundreds."""
-
-
 def families() -> tuple[Family, ...]:
     """The families of this package, then those of others. Raises ModelError when one of theirs cannot be loaded."""
     others = []
@@ -108,11 +106,14 @@ def recognise(signature: Signature, known: Sequence[Family] | None = None) -> Re
     the file.
     """
     known = families() if known is None else known
-    signature = with_layout(signature)
+    signature = tasks.settled(with_layout(signature))
     asked = _asked(signature, known)
-    claims = [claim for family in asked if (claim := family.recognise(signature))]
+    try:
+        claims = [claim for family in asked if (claim := family.recognise(signature))]
+    except ModelError as error:
+        raise explaining.contradicted(signature, known, error) from None
     if not claims:
-        raise _nothing_fits(signature, known)
+        raise explaining.nothing_fits(signature, known)
     if len(claims) > 1:
         reasons = "; ".join(f"{claim.family} ({claim.why})" for claim in claims)
         raise ModelError(
@@ -137,88 +138,12 @@ def _asked(signature: Signature, known: Sequence[Family]) -> Sequence[Family]:
 
 def candidates(signature: Signature, known: Sequence[Family] | None = None) -> list[str]:
     """Names of the families that would take a model, by its shapes, if its sidecar said so."""
-    bare = _unnamed(signature)
+    bare = tasks.unnamed(signature)
     found = []
     for family in families() if known is None else known:
         try:
-            if family.recognise(replace(bare, sidecar={"family": family.name})):
+            if family.recognise(tasks.settled(replace(bare, sidecar={"family": family.name}))):
                 found.append(family.name)
         except ModelError:
             continue  # its shapes are another's
     return found
-
-
-def _unnamed(signature: Signature) -> Signature:
-    metadata = {key: value for key, value in signature.metadata.items() if key != "names"}
-    return replace(signature, metadata=metadata)
-
-
-def _nothing_fits(signature: Signature, known: Sequence[Family]) -> ModelError:
-    says = describe(signature)
-    if "family" in signature.sidecar:
-        wanted = signature.sidecar["family"]
-        return ModelError(
-            f"{where(signature.sidecar, 'family')}: {wanted}, but the model does not look like it: {says}"
-        )
-    if lie := _misnamed(signature, known):
-        return lie
-    names = "|".join(family.name for family in known)
-    return ModelError(
-        f"{_claim(signature)}no family fits this model: {says}; if it is one of them, say so in a YAML file beside it, "
-        f"named like the model: `family: {names}` and `labels: [name, ...]`{_choice(signature)}"
-    )
-
-
-def _choice(signature: Signature) -> str:
-    """Where several outputs rate whole pictures: how a classifier's is chosen."""
-    rows = [output.name for output in signature.outputs if len(output.shape) == 2]
-    if "output" in signature.sidecar or len(rows) < 2 or len(rows) != len(signature.outputs):
-        return ""
-    return f"; a classifier's scores are one of its outputs: add `output: {'|'.join(rows[:_TOLD])}`"
-
-
-def _misnamed(signature: Signature, known: Sequence[Family]) -> ModelError | None:
-    """The error when a family would claim a model whose metadata had other class names."""
-    names = literal(signature.metadata.get("names", ""))
-    if not isinstance(names, dict | list | tuple):
-        return None
-    try:
-        claims = [claim for family in known if (claim := family.recognise(_unnamed(signature)))]
-    except ModelError:
-        return None
-    sizes = [min((size for size in tensor.shape[1:] if size), default=0) for tensor in signature.outputs]
-    if len(claims) != 1 or len(claims[0].labels) > max(sizes):  # more classes than rows: they were read off the places
-        return None
-    count = len(claims[0].labels)
-    return ModelError(
-        f"its metadata name {_classes(len(names))}, the output has {count}: correct the metadata, or write "
-        f"`family: {claims[0].family}` and `labels: [...]` ({count} names) into a YAML file beside it, named like "
-        f"the model; {describe(signature)}"
-    )
-
-
-def _classes(count: int) -> str:
-    return f"{count} class{'es' * (count != 1)}"
-
-
-def _claim(signature: Signature) -> str:
-    """What the metadata say and nothing bears out: they can lie."""
-    told = [f"task `{signature.metadata['task']}`"] if "task" in signature.metadata else []
-    if isinstance(names := literal(signature.metadata.get("names", "")), dict | list | tuple):
-        told.append(_classes(len(names)))
-    return f"its metadata say {' and '.join(told)}, but " if told else ""
-
-
-def describe(signature: Signature) -> str:
-    """Inputs, outputs and metadata keys in one line."""
-    keys = ", ".join(sorted(signature.metadata)) or "none"
-    return f"inputs {_tensors(signature.inputs)}; outputs {_tensors(signature.outputs)}; metadata {keys}"
-
-
-def _tensors(tensors: Sequence[Tensor]) -> str:
-    more = f" and {len(tensors) - _TOLD} more" if len(tensors) > _TOLD else ""
-    told = [
-        f"{t.name} {t.dtype} ({', '.join('?' if size is None else str(size) for size in t.shape)})"
-        for t in tensors[:_TOLD]
-    ]
-    return ", ".join(told) + more

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from vidette.families import reading
+from vidette.families import prototypes, reading
 from vidette.families.base import Recognised, Thresholds
 from vidette.kernels import heads
 from vidette.pixels.letterbox import Letterbox
@@ -34,7 +34,7 @@ class Rows:
         if head.ndim != 2 or not head.shape[1] == 5 + classes > 5:
             raise reading.misshapen(outputs, f"(N, {5 + classes})")
         allowed = limits.class_mask(classes)
-        candidates, state = heads.rows(heads.readable(head), allowed, limits.confidence, DECODED, 0, 0)
+        candidates, _, state = heads.rows(heads.readable(head), allowed, limits.confidence, DECODED, 0, 0)
         return reading.detections(candidates, state, letterbox, limits, self.labels)
 
 
@@ -44,7 +44,8 @@ class Objectness:
     name = "objectness"
 
     def recognise(self, signature: Signature) -> Recognised | None:
-        """See `Family`. Other outputs (the undecoded maps that some exports add) are not looked at."""
+        """See `Family`. Other outputs (the undecoded maps that some exports add) are not looked at, unless they are
+        prototypes: then it is `objectness-segment`."""
         preprocess = reading.picture_input(signature)
         forced = reading.forced(signature, self.name)
         metadata = signature.metadata
@@ -53,6 +54,10 @@ class Objectness:
             return None
         _, rows, columns = output.shape
         if columns is None or columns < 6:
+            return None
+        _, maps = prototypes.places(signature)
+        over = signature.outputs[maps[0]] if len(maps) == 1 and not forced else None
+        if over and prototypes.lie_over(preprocess, over) and columns > 5 + (over.shape[1] or columns):
             return None
         names = reading.literal(metadata.get("names", "")) or signature.sidecar.get("labels")
         fit = reading.grids(preprocess, rows)

@@ -125,8 +125,9 @@ class RtDetr:
         elif reading.forced(signature, self.name):
             why = "the sidecar says so"
         elif (
-            # Its word for itself is younger than the model: 4 + C columns are nobody else's (YOLOv5 has 5 + C).
-            (names and columns == 4 + len(names) != 6)
+            # Its word for itself is younger than the model: 4 + C columns are nobody else's (YOLOv5 has 5 + C), unless
+            # they are finished, as oriented boxes of three classes.
+            (names and columns == 4 + len(names) != 6 and not finished)
             and (rows and rows <= MOST and not reading.grids(preprocess, rows))
         ):
             why = f"{rows} rows of four numbers and a score for each of the {len(names)} names"

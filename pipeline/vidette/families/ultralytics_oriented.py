@@ -14,6 +14,7 @@ import numpy.typing as npt
 from vidette.errors import ModelError
 from vidette.families import reading
 from vidette.families.base import Recognised, Thresholds
+from vidette.families.end_to_end import EndToEnd
 from vidette.kernels import heads, rotated
 from vidette.pixels.letterbox import Letterbox
 from vidette.predictions.detections import Detections
@@ -81,7 +82,7 @@ class UltralyticsOriented:
         _, rows, columns = output.shape
         finished = reading.end_to_end(signature)
         if finished is None:
-            finished = columns == 7 != rows
+            finished = columns == 7 != rows and (rows or 0) <= EndToEnd.MOST
         channels = columns if finished else rows
         if channels is not None and (channels != 7 if finished else channels < 6):
             layout = "7 numbers for each object" if finished else "at least 6 numbers for each place"

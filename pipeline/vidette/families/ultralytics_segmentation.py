@@ -2,25 +2,23 @@
 
 Raw (B, 4 + C + K, N): centre and size in input pixels, one score per class, the K coefficients; v8, v9, 11, 12 and 26
 without its end-to-end head. Finished (B, M, 6 + K): corners in input pixels, score, class, coefficients; YOLO26 end to
-end, and exports with suppression inside the graph (https://docs.ultralytics.com/tasks/segment/). As in `predict`, an
-object without a pixel in its box is none.
+end, and exports with suppression inside the graph (https://docs.ultralytics.com/tasks/segment/).
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import numpy.typing as npt
 
 from vidette.errors import ModelError
-from vidette.families import reading
+from vidette.families import prototypes, reading
 from vidette.families.base import Recognised, Thresholds
-from vidette.kernels import heads, masks
+from vidette.families.end_to_end import EndToEnd
+from vidette.kernels import heads
 from vidette.pixels.letterbox import Letterbox
 from vidette.pixels.preprocess import Preprocess
 from vidette.predictions.detections import Detections
-from vidette.predictions.masks import Masks
 from vidette.signature import Signature, Tensor
 
 
@@ -38,8 +36,8 @@ class Segments:
 
     def __call__(self, outputs: Sequence[npt.NDArray[Any]], letterbox: Letterbox, limits: Thresholds) -> Detections:
         """See `Decoder`. `iou` and `agnostic` have no effect on finished rows."""
-        head, prototypes = outputs[self.head], outputs[self.prototypes]
-        channels = len(prototypes) if prototypes.ndim == 3 else 0
+        head, maps = outputs[self.head], outputs[self.prototypes]
+        channels = len(maps) if maps.ndim == 3 else 0
         if self.finished:
             if head.ndim != 2 or not channels or head.shape[1] != 6 + channels:
                 raise reading.misshapen(outputs, "(M, 6 + K) and (K, h, w)")
@@ -49,41 +47,8 @@ class Segments:
             if head.ndim != 2 or not channels or not len(head) == 4 + classes + channels > 4 + channels:
                 raise reading.misshapen(outputs, f"(4 + {max(classes, 1)} + K, N) and (K, h, w)")
             found = heads.columns(heads.readable(head), limits.class_mask(classes), limits.confidence)
-        candidates, places, state = found
-        xyxy, confidence, class_id, chosen = reading.survivors(
-            candidates, state, letterbox, limits, suppressed=self.finished
-        )
-        kept = places[chosen]
-        coefficients = head[kept, 6:] if self.finished else head[len(head) - channels :, kept].T
-        made, visible = self._masks(coefficients, prototypes, xyxy, letterbox, limits)
-        cut = reading.cut(candidates, limits)
-        every = Detections(xyxy, confidence, class_id, self.labels, cut=cut, masks=made)
-        return every if visible.all() else every.take(np.flatnonzero(visible))
-
-    def _masks(
-        self,
-        coefficients: npt.NDArray[Any],
-        prototypes: npt.NDArray[Any],
-        xyxy: npt.NDArray[np.float32],
-        letterbox: Letterbox,
-        limits: Thresholds,
-    ) -> tuple[Masks, npt.NDArray[np.bool_]]:
-        """One mask per box, and which of them are not empty."""
-        left, top = letterbox.left, letterbox.top
-        bits, starts, sizes, extents, found, state = masks.assemble(
-            heads.readable(coefficients),
-            heads.readable(prototypes),
-            xyxy,
-            letterbox.inverse,
-            np.array([left, top, left + letterbox.scaled_width, top + letterbox.scaled_height], np.int64),
-            np.array([letterbox.input_width, letterbox.input_height], np.int64),
-            letterbox.width,
-            letterbox.height,
-            limits.masks == "accurate",
-        )
-        if state != heads.OK:
-            raise reading.not_numbers()
-        return Masks(bits, starts, sizes, extents, limits.outline), found
+        coefficients = head[:, 6:] if self.finished else head[len(head) - channels :].T
+        return prototypes.segmented(found, coefficients, maps, letterbox, limits, self.labels, suppressed=self.finished)
 
 
 class UltralyticsSegmentation:
@@ -94,8 +59,7 @@ class UltralyticsSegmentation:
     def recognise(self, signature: Signature) -> Recognised | None:
         """See `Family`."""
         preprocess = reading.picture_input(signature)
-        flat = [i for i, output in enumerate(signature.outputs) if len(output.shape) == 3]
-        maps = [i for i, output in enumerate(signature.outputs) if len(output.shape) == 4]
+        flat, maps = prototypes.places(signature)
         told = signature.metadata.get("task")
         sure = reading.forced(signature, self.name) or told == "segment"
         if preprocess is None or len(flat) != 1 or len(signature.outputs) > 2 or (told and not sure):
@@ -108,13 +72,13 @@ class UltralyticsSegmentation:
                 f"{why}, but there is no output (batch, channels, height, width): masks cannot be made without "
                 "prototypes; export the model with both of its outputs"
             )
-        head, prototypes = signature.outputs[flat[0]], signature.outputs[maps[0]]
-        finished = self._finished(signature, head, prototypes)
+        head, over = signature.outputs[flat[0]], signature.outputs[maps[0]]
+        finished = self._finished(signature, head, over)
         if not sure:
-            if not self._by_shape(preprocess, head, prototypes, finished):
+            if not self._by_shape(preprocess, head, over, finished):
                 return None
-            why = f"as many numbers for each object as there are prototypes: {prototypes.shape[1]}"
-        count = self._classes(head, prototypes, finished, why)
+            why = f"as many numbers for each object as there are prototypes: {over.shape[1]}"
+        count = self._classes(head, over, finished, why)
         labels = reading.labels(signature, count)
         layout = "objects, 6 + K" if finished else f"4 + {count or 'C'} + K, places"
         return Recognised(
@@ -126,15 +90,15 @@ class UltralyticsSegmentation:
             f"{why}, outputs are (batch, {layout}) and prototypes (batch, K, height, width)",
         )
 
-    def _finished(self, signature: Signature, head: Tensor, prototypes: Tensor) -> bool:
+    def _finished(self, signature: Signature, head: Tensor, over: Tensor) -> bool:
         """Whether rows are objects: by the exporter's word, else by their length."""
         told = reading.end_to_end(signature)
-        channels = prototypes.shape[1]
+        channels = over.shape[1]
         return told if told is not None else channels is not None and head.shape[2] == 6 + channels
 
-    def _classes(self, head: Tensor, prototypes: Tensor, finished: bool, why: str) -> int | None:
+    def _classes(self, head: Tensor, over: Tensor, finished: bool, why: str) -> int | None:
         """How many classes a raw head has; None where the file does not say. Raises ModelError when it has none."""
-        channels = prototypes.shape[1]
+        channels = over.shape[1]
         numbers = head.shape[2] if finished else head.shape[1]
         if channels is None or numbers is None:
             return None
@@ -143,19 +107,18 @@ class UltralyticsSegmentation:
             layout = "a box, a score and a class" if finished else "a box and at least one score"
             raise ModelError(
                 f"{why}, but output {head.name} has {numbers} numbers for each object, which are not {layout} and a "
-                f"coefficient for each of the {channels} prototypes in {prototypes.name}: export the model again"
+                f"coefficient for each of the {channels} prototypes in {over.name}: export the model again"
             )
         return None if finished else spare
 
-    def _by_shape(self, preprocess: Preprocess, head: Tensor, prototypes: Tensor, finished: bool) -> bool:
+    def _by_shape(self, preprocess: Preprocess, head: Tensor, over: Tensor, finished: bool) -> bool:
         """Whether the shapes fit so well that no metadata are needed."""
-        _, channels, down, across = prototypes.shape
+        channels = over.shape[1]
         _, rows, columns = head.shape
-        if not (channels and down and across and preprocess.width and preprocess.height):
-            return False
-        if preprocess.width * down != preprocess.height * across or across >= preprocess.width:
+        sizes = (*over.shape[1:], preprocess.width, preprocess.height)
+        if not channels or None in sizes or not prototypes.lie_over(preprocess, over):
             return False
         if finished:
-            return columns == 6 + channels
+            return columns == 6 + channels and (rows or 0) <= EndToEnd.MOST
         fit = reading.grids(preprocess, columns)
         return fit is not None and fit[0] == 1 and rows is not None and rows > 4 + channels

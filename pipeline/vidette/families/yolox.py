@@ -34,7 +34,7 @@ class Grid:
         cells = reading.cells(width, height, self.strides)
         if head.ndim != 2 or not head.shape[1] == 5 + classes > 5 or head.shape[0] != cells:
             raise reading.misshapen(outputs, f"({cells}, {5 + classes}) for an input of {width}x{height}")
-        candidates, state = heads.rows(
+        candidates, _, state = heads.rows(
             heads.readable(head),
             limits.class_mask(classes),
             limits.confidence,

@@ -124,8 +124,13 @@ def columns(head: F32, allowed: Mask, confidence: float) -> tuple[F32, I64, int]
 
 
 @kernel
-def rows(head: F32, allowed: Mask, confidence: float, strides: I64, width: int, height: int) -> tuple[F32, int]:
-    """(N, 5 + C): centre x, centre y, width, height, objectness, a score per class; score = objectness * class.
+def rows(
+    head: F32, allowed: Mask, confidence: float, strides: I64, width: int, height: int
+) -> tuple[F32, I64, int]:  # fmt: skip
+    """(N, 5 + C + K): centre x, centre y, width, height, objectness, a score per class, K other numbers (mask
+    coefficients); score = objectness * class. `allowed` says how many classes.
+
+    Also returns the row of each candidate, (n,).
 
     With `strides` empty boxes are in input pixels (YOLOv5, v7). Else they are YOLOX's: one row per cell of the grids of
     these strides over a width x height input, row by row, xy in cells from the cell, wh as logarithms of cells:
@@ -134,7 +139,7 @@ def rows(head: F32, allowed: Mask, confidence: float, strides: I64, width: int, 
     A row whose objectness alone is not above the threshold is not looked at further, as in YOLOv5.
     """
     n = head.shape[0]
-    count = head.shape[1] - 5
+    count = len(allowed)
     floor = np.float32(confidence)
     places = np.empty(n, np.int64)
     classes = np.empty(n, np.int32)
@@ -143,12 +148,12 @@ def rows(head: F32, allowed: Mask, confidence: float, strides: I64, width: int, 
     for i in range(n):
         objectness = head[i, 4]
         if np.isnan(objectness):
-            return np.empty((6, 0), np.float32), NAN
+            return np.empty((6, 0), np.float32), places[:0], NAN
         if objectness > floor:
             label = 0
             for c in range(count):
                 if np.isnan(head[i, 5 + c]):
-                    return np.empty((6, 0), np.float32), NAN
+                    return np.empty((6, 0), np.float32), places[:0], NAN
                 if head[i, 5 + c] > head[i, 5 + label]:
                     label = c
             score = objectness * head[i, 5 + label]
@@ -177,7 +182,7 @@ def rows(head: F32, allowed: Mask, confidence: float, strides: I64, width: int, 
             w = np.exp(w) * stride
             h = np.exp(h) * stride
         sound &= put(candidates, k, x, y, w, h, scores[k], classes[k])
-    return candidates, OK if sound else NAN
+    return candidates, places[:found].copy(), OK if sound else NAN
 
 
 @kernel
