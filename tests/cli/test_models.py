@@ -7,6 +7,7 @@ import onnx
 import pytest
 from onnx import TensorProto, helper
 
+from tests.tiny import make_detector
 from vidette import catalogue
 from vidette.cli import main
 from vidette.job import ModelRequest
@@ -121,6 +122,29 @@ def test_lines_to_paste_are_of_families_that_fit(models: Path, capsys: pytest.Ca
     (models / "odd.yaml").write_text("family: centerface\n")
     assert main(["models", "odd"]) == 2
     assert "for example" not in capsys.readouterr().out, "what is written there must be mended"
+
+
+@pytest.mark.parametrize(("channels", "says"), [(1, "colour: grey "), (3, "colour: rgb ")])
+def test_lines_to_paste_know_how_many_channels_there_are(
+    channels: int, says: str, models: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    save(models / "odd.onnx", [1, 2, 3, 4, 5], {})
+    model = onnx.load(str(models / "odd.onnx"))
+    model.graph.input[0].type.tensor_type.shape.dim[1].dim_value = channels
+    onnx.save(model, str(models / "odd.onnx"))
+    assert main(["models", "odd"]) == 2
+    out = capsys.readouterr().out
+    assert "layout: nchw" in out
+    assert says in out
+
+
+def test_a_model_of_one_channel(models: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    make_detector(models / "grey.onnx", grey=True)
+    (models / "grey.yaml").write_text("input: {colour: grey, mean: 0.5, std: 0.25}\n")
+    assert main(["models", "grey"]) == 0
+    out = capsys.readouterr().out
+    assert "images: ? x 1 x ? x ?, float32" in out
+    assert "layout NCHW, GREY, value = (pixel - 127.5) / 63.75" in out
 
 
 def test_lines_without_effect_are_told(
