@@ -83,6 +83,7 @@ def start(cache: Path) -> tuple[int, int]:
     return int(hits), int(misses)
 
 
+@pytest.mark.timeout(600)  # compiles every kernel
 def test_what_is_warm_compiles_no_more_and_the_second_start_compiles_nothing(tmp_path: Path) -> None:
     (tmp_path / _jit.sources()).mkdir()  # one that is there is not filled with what lies beside the kernels
     assert start(tmp_path)[1] > 0
