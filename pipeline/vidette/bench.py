@@ -28,7 +28,7 @@ from vidette.models import Described, Model, describe, load
 from vidette.pixels.letterbox import Letterbox
 from vidette.pixels.slot import Buffer, SlotWriter
 from vidette.runtimes import RUNTIMES
-from vidette.runtimes.base import Outputs, PlanMode
+from vidette.runtimes.base import Outputs, PlanMode, Writer
 from vidette.sources import open_source
 from vidette.sources.base import SourceOptions, Unreadable
 
@@ -132,7 +132,9 @@ def measure(request: ModelRequest, footage: Footage, described: Described | None
     """Open the model as asked, run it on the footage, close it. Raises ModelError and ConfigError as `load` does."""
     cv2.setNumThreads(1)
     described = described or describe(request.path)
-    SlotWriter(described.recognised.preprocess, request.scaling).warm()  # the kernels are no part of the session
+    preprocess = described.recognised.preprocess
+    for slots in (preprocess, preprocess.levels):
+        SlotWriter(slots, request.scaling).warm()  # the kernels are no part of the session
     before = _resident()
     model = load(request, _mode(request), described)
     try:
@@ -147,7 +149,7 @@ def _measure(model: Model, footage: Footage, resident_before: int) -> Cost:
     boxes = [model.letterbox(picture.width, picture.height) for picture in footage.pictures]
     # A folder of photographs has many shapes; the first one stands for all.
     shown = [(p, box) for p, box in zip(footage.pictures, boxes, strict=True) if box.shape == boxes[0].shape]
-    writer = SlotWriter(model.preprocess, model.request.scaling)
+    writer = model.writer()
     buffers = [model.session.buffer(boxes[0].shape) for _ in range(plan.permits)]
     batch = len(buffers[0].slots)
     turns = itertools.cycle(shown)
@@ -208,7 +210,7 @@ def _run(model: Model, buffers: Sequence[Buffer], batch: int) -> tuple[float, fl
 
 
 def _answers(
-    model: Model, shown: Sequence[tuple[Picture, Letterbox]], writer: SlotWriter, buffer: Buffer
+    model: Model, shown: Sequence[tuple[Picture, Letterbox]], writer: Writer, buffer: Buffer
 ) -> Iterator[tuple[Outputs, Letterbox]]:
     """What the model says to each picture, copied: outputs are valid until the next run only."""
     for picture, box in shown:

@@ -20,7 +20,6 @@ from vidette.job import ModelRequest
 from vidette.onnxfile import read_signature
 from vidette.pixels.letterbox import Letterbox, Region, fit, own_shape
 from vidette.pixels.preprocess import Preprocess
-from vidette.pixels.slot import SlotWriter
 from vidette.pixels.tiles import regions
 from vidette.predictions import Predictions
 from vidette.predictions.detections import Detections
@@ -31,7 +30,7 @@ from vidette.remote.dialects import Asked
 from vidette.remote.endpoint import Endpoint
 from vidette.remote.probing import Found, probe
 from vidette.runtimes import choose
-from vidette.runtimes.base import ModelFile, Outputs, PlanMode, Runtime, Session, Wish, Writer, Writes
+from vidette.runtimes.base import ModelFile, Outputs, PlanMode, Runtime, Session, Wish, Writer, writer
 from vidette.runtimes.cpu import OnnxCpu
 from vidette.signature import Signature
 
@@ -89,9 +88,7 @@ class Model:
 
     def writer(self) -> Writer:
         """What fills the session's slots; one for each caller."""
-        if isinstance(self.session, Writes):
-            return self.session.writer(self.request.scaling)
-        return SlotWriter(self.preprocess, self.request.scaling)
+        return writer(self.session, self.preprocess, self.request.scaling)
 
     def letterbox(self, width: int, height: int) -> Letterbox:
         """Where a whole picture of this size lies in the model's input; one object per size, so identity can be

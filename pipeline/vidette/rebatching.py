@@ -14,8 +14,9 @@ import numpy as np
 import numpy.typing as npt
 
 from vidette.errors import ModelError
-from vidette.pixels.preprocess import Preprocess
-from vidette.runtimes.base import ModelFile, Plan, Runtime, Wish
+from vidette.frame import Bgr, Picture
+from vidette.pixels.letterbox import fit
+from vidette.runtimes.base import ModelFile, Plan, Runtime, Wish, writer
 
 _ALIKE = {"f32": 1e-3, "tf32": 1e-2}
 """Largest difference as a part of each value, and of 1 for smaller ones (scores stand beside pixels in one tensor); in
@@ -79,12 +80,14 @@ def _answers(
     session = runtime.open(model, replace(plan, callers=1, permits=1))
     try:
         preprocess, step = model.preprocess, plan.ladder[-1]
-        buffer = session.buffer((preprocess.height or preprocess.size, preprocess.width or preprocess.size))
+        width, height = preprocess.width or preprocess.size, preprocess.height or preprocess.size
+        box, buffer = fit(width, height, width, height, "stretch"), session.buffer((height, width))
+        pixels = writer(session, preprocess)
         groups: list[_Outputs] = []
         for first in range(0, count, step):
             here = min(step, count - first)
             for slot in range(here):
-                buffer.slots[slot] = _noise(preprocess, buffer.slots.shape[1:], first + slot)
+                pixels.write(Picture(_noise(width, height, first + slot)), box, buffer, slot)
             outputs = session.run(buffer, here)
             groups.append([np.array(output[:here] if len(output) == step else output) for output in outputs])
         return [np.concatenate(parts) for parts in zip(*groups, strict=True)], session.plan
@@ -93,10 +96,6 @@ def _answers(
         session.close()
 
 
-def _noise(preprocess: Preprocess, shape: tuple[int, ...], seed: int) -> npt.NDArray[np.float32]:
-    """A picture's input values: the same for the same seed, brighter or darker for others."""
-    bytes_ = np.random.default_rng(seed).integers(0, 256 >> (seed & 1), shape)
-    channels = (-1, 1, 1) if preprocess.layout == "nchw" else (1, 1, -1)
-    mean, scale = (np.reshape(numbers, channels) for numbers in (preprocess.mean, preprocess.scale))
-    values: npt.NDArray[np.float32] = ((bytes_ - mean) * scale).astype(np.float32)
-    return values
+def _noise(width: int, height: int, seed: int) -> Bgr:
+    """A picture: the same for the same seed, brighter or darker for others."""
+    return np.random.default_rng(seed).integers(0, 256 >> (seed & 1), (height, width, 3), np.uint8)

@@ -15,12 +15,9 @@ WEIGHT = np.random.default_rng(1).normal(size=(5, 3, 1, 1)).astype(np.float32)
 OPSET = [helper.make_opsetid("", 17)]
 
 
-def twin(slots: np.ndarray[Any, Any], layout: str = "nchw") -> np.ndarray[Any, Any]:
-    """The 1x1 convolution and its ReLU in float64, always channels first."""
-    pixels = slots.astype(np.float64)
-    if layout == "nhwc":
-        pixels = pixels.transpose(0, 3, 1, 2)
-    return np.maximum(np.einsum("oc,nchw->nohw", WEIGHT[:, :, 0, 0].astype(np.float64), pixels), 0)
+def twin(values: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    """The 1x1 convolution and its ReLU in float64."""
+    return np.maximum(np.einsum("oc,nchw->nohw", WEIGHT[:, :, 0, 0].astype(np.float64), values), 0)
 
 
 def save(path: Path, nodes: list[Any], input_value: Any, outputs: list[Any], weights: list[Any]) -> Path:
@@ -130,15 +127,18 @@ def slow(path: Path, convolutions: int = 64) -> Path:
     )
 
 
-def fill(buffer: Any, seed: int = 0) -> np.ndarray[Any, Any]:
-    """Random pixels of the slots' type in all slots; a copy of them."""
-    random = np.random.default_rng(seed)
+def fill(buffer: Any, seed: int = 0, scale: float = 1 / 255) -> np.ndarray[Any, Any]:
+    """Random pixels in all slots; the input values that they stand for, channels first, in float64.
+
+    Slots of floats hold values, those of bytes levels, which the runtime or the graph scales.
+    """
     slots = buffer.slots
-    if slots.dtype == np.uint8:
-        slots[:] = random.integers(0, 256, slots.shape, dtype=np.uint8)
-    else:
-        slots[:] = random.random(slots.shape).astype(slots.dtype)
-    return slots.copy()
+    nhwc = slots.shape[3] == 3
+    shape = np.transpose(slots, (0, 3, 1, 2)).shape if nhwc else slots.shape
+    levels = np.random.default_rng(seed).integers(0, 256, shape)
+    held = levels if slots.dtype == np.uint8 else levels * scale
+    slots[:] = held.transpose(0, 2, 3, 1) if nhwc else held
+    return levels * scale
 
 
 F32 = Wish(precision="f32", cores=2)

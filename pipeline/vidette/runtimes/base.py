@@ -12,7 +12,7 @@ from vidette.frame import Picture
 from vidette.onnxopen import open_shapes
 from vidette.pixels.letterbox import Letterbox
 from vidette.pixels.preprocess import Preprocess
-from vidette.pixels.slot import Buffer, Scaling
+from vidette.pixels.slot import Buffer, Scaling, SlotWriter
 from vidette.remote.dialects import Asked
 from vidette.remote.endpoint import Endpoint
 from vidette.signature import Signature
@@ -141,6 +141,11 @@ class Writes(Protocol):
     def writer(self, scaling: Scaling) -> Writer:
         """A writer for one caller."""
         ...
+
+
+def writer(session: Session, preprocess: Preprocess, scaling: Scaling = "fast") -> Writer:
+    """What fills the session's slots; one for each caller."""
+    return session.writer(scaling) if isinstance(session, Writes) else SlotWriter(preprocess, scaling)
 
 
 class Runtime(Protocol):

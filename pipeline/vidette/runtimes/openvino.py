@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 
 from vidette.errors import ModelError
-from vidette.pixels.preprocess import slot_dtype, slot_shape
-from vidette.pixels.slot import ArrayBuffer, Buffer
+from vidette.pixels.preprocess import Preprocess, slot_dtype, slot_shape
+from vidette.pixels.slot import ArrayBuffer, Buffer, Scaling, SlotWriter
 from vidette.runtimes.base import ModelFile, Outputs, Plan, Wish, cannot_run_at, check_shape
 
 # Each compiled shape holds its own packed weights (about 40 MiB for yolo11n) and costs 0.3 s of CPU; further ones
@@ -94,6 +94,27 @@ def _reshape_that_does_not_fit(network: Any) -> str | None:
     return None
 
 
+def _with_scaling(network: Any, picture: str, preprocess: Preprocess) -> Any:
+    """The network with an input `picture` of pixel levels (`Preprocess.levels`), which it turns into values itself.
+
+    The library folds the scale into the first convolution (measured: the run costs the same), and a slot is a quarter
+    as large: writing one takes 0.13 ms instead of 0.31 where the caches are cold.
+    """
+    import openvino
+    from openvino.preprocess import PrePostProcessor
+
+    processor = PrePostProcessor(network)
+    taken = processor.input(picture)
+    taken.tensor().set_element_type(openvino.Type.u8).set_layout(openvino.Layout("NCHW"))
+    taken.model().set_layout(openvino.Layout(preprocess.layout.upper()))
+    steps = taken.preprocess().convert_element_type(openvino.Type.f32)
+    if any(preprocess.mean):
+        steps.mean(list(preprocess.mean))
+    if any(scale != 1 for scale in preprocess.scale):
+        steps.scale([1 / scale for scale in preprocess.scale])
+    return processor.build()
+
+
 _WIDE = {"NUM_STREAMS": 1}
 """What differs in a model that is compiled for a run on all cores."""
 
@@ -119,11 +140,17 @@ class _Compiled:
 
 
 class OpenVinoSession:
-    """One network, one compiled model per input shape, one infer request per buffer."""
+    """One network, one compiled model per input shape, one infer request per buffer.
+
+    Slots of a model with a float input, or one that takes bytes as they are, hold pixel levels.
+    """
 
     def __init__(self, model: ModelFile, plan: Plan) -> None:
         self._core = _core()
         self._model = model
+        levels = model.preprocess.levels
+        self._scales = slot_dtype(model.preprocess).kind == "f" or replace(levels, layout="nhwc") == model.preprocess
+        self._slots = levels if self._scales else model.preprocess
         self._compiled: dict[tuple[tuple[int, int] | None, bool], _Compiled] = {}
         self._buffers: weakref.WeakSet[_RequestBuffer] = weakref.WeakSet()
         self._lock = threading.Lock()
@@ -136,14 +163,17 @@ class OpenVinoSession:
     def buffer(self, shape: tuple[int, int]) -> _RequestBuffer:
         """Memory that the library reads in place. Compiles the model at the first use of a size."""
         check_shape(self._model, shape)
-        preprocess = self._model.preprocess
-        slots = np.zeros(slot_shape(preprocess, self.plan.ladder[-1], shape), slot_dtype(preprocess))
+        slots = np.zeros(slot_shape(self._slots, self.plan.ladder[-1], shape), slot_dtype(self._slots))
         request = self._request(shape, slots, wide=False)
         wide = self._request(shape, slots, wide=True) if self.plan.wide else None
         buffer = _RequestBuffer(slots, request, wide, shape)
         with self._lock:
             self._buffers.add(buffer)
         return buffer
+
+    def writer(self, scaling: Scaling) -> SlotWriter:
+        """A writer of what the slots hold."""
+        return SlotWriter(self._slots, scaling)
 
     def _request(self, shape: tuple[int, int], slots: np.ndarray[Any, Any], *, wide: bool) -> Any:
         import openvino
@@ -191,10 +221,12 @@ class OpenVinoSession:
         try:
             # Sizes that the file fixes are reshaped here; a batch that is fixed stands in constants too.
             opened = self._model.opened() if self._model.rebatched else None
-            return frontend.convert(frontend.load(str(self._model.path) if opened is None else io.BytesIO(opened)))
+            source = str(self._model.path) if opened is None else io.BytesIO(opened)
+            network = frontend.convert(frontend.load(source))
         except Exception as error:  # the frontend's exceptions share no base of their own
             path = self._model.path
             raise ModelError(f"{path}: OpenVINO cannot read it: {_reason(error)}; try `runtime: onnx`") from error
+        return _with_scaling(network, self._model.picture, self._model.preprocess) if self._scales else network
 
     def _compile(self, shape: tuple[int, int], *, wide: bool = False) -> Any:
         with self._lock:
@@ -208,9 +240,9 @@ class OpenVinoSession:
 
     def _build(self, shape: tuple[int, int], sizes: tuple[int, int], wide: bool) -> Any:
         network = self._network.clone()
-        preprocess, batch = self._model.preprocess, self.plan.ladder[-1]
-        shapes: dict[str, tuple[int, ...]] = {extra.name: extra.shape(batch, sizes) for extra in preprocess.extras}
-        shapes[self._model.picture] = slot_shape(preprocess, batch, sizes)
+        batch, extras = self.plan.ladder[-1], self._model.preprocess.extras
+        shapes: dict[str, tuple[int, ...]] = {extra.name: extra.shape(batch, sizes) for extra in extras}
+        shapes[self._model.picture] = slot_shape(self._slots, batch, sizes)
         try:
             network.reshape({name: list(size) for name, size in shapes.items()})
         except RuntimeError as error:
