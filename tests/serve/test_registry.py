@@ -295,3 +295,96 @@ def test_loading_gives_way_and_the_loaded_model_does_not(detector: Path, monkeyp
     assert [os.getpriority(os.PRIO_PROCESS, id) for id in threads if id is not None] == [usual] * len(threads)
     assert {os.getpriority(os.PRIO_PROCESS, id) for id in loading._threads()} == {usual}
     loading._close([opened.lane])
+
+
+class Stuck:
+    """Stands in for a look at files on a drive that does not answer until `released` is set."""
+
+    def __init__(self, plain: Any) -> None:
+        self.plain, self.begun, self.released, self.calls = plain, threading.Event(), threading.Event(), 0
+
+    def __call__(self, *args: Any) -> Any:
+        self.calls += 1
+        self.begun.set()
+        assert self.released.wait(60)
+        return self.plain(*args)
+
+
+def asked_beside(running: Running, stuck: Stuck, path: str, **options: Any) -> httpx.Response:
+    """The answer to a request that needs the drive; meanwhile others are answered."""
+    answers: list[httpx.Response] = []
+    request = threading.Thread(
+        target=lambda: answers.append(httpx.request(url=f"{running.url}{path}", timeout=60, **options))
+    )
+    request.start()
+    assert stuck.begun.wait(30)
+    assert httpx.get(f"{running.url}/healthz").status_code == 200
+    assert httpx.get(f"{running.url}/model/registry").status_code == 200
+    for _ in range(3):
+        assert ask(running).status_code == 200
+    assert not answers
+    stuck.released.set()
+    request.join()
+    return answers[0]
+
+
+def test_a_slow_folder_holds_only_those_who_ask_for_unknown_models(
+    serve: Serve, detector: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    running = serve(models={"tiny/1": detector}, models_folder=str(tmp_path))
+    folder: Any = running.server.registry._folder
+    stuck = Stuck(folder.look)
+    monkeypatch.setattr(folder, "look", stuck)
+    monkeypatch.setattr("vidette.serve.models_folder._LOOK_S", 0.0)
+    (tmp_path / "new").mkdir()
+    shutil.copy(detector, tmp_path / "new" / "1.onnx")
+    assert asked_beside(running, stuck, "/new/1", method="POST", content=PICTURE).status_code == 200
+    assert ask(running, "new/2").status_code == 404
+
+
+def test_a_folder_that_does_not_answer_is_told(
+    serve: Serve, detector: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    running = serve(models={"tiny/1": detector}, models_folder=str(tmp_path))
+    folder: Any = running.server.registry._folder
+    stuck = Stuck(folder.look)
+    monkeypatch.setattr(folder, "look", stuck)
+    monkeypatch.setattr("vidette.serve.registry._PATIENCE_S", 0.05)
+    for _ in range(9):  # more than there are threads: they wait for the same look
+        answer = ask(running, "new/1")
+        assert answer.status_code == 503
+        assert answer.headers["retry-after"]
+        assert "folder" in answer.json()["message"]
+    assert stuck.calls == 1
+    stuck.released.set()
+    wait_for(lambda: ask(running, "new/1").status_code == 404)
+
+
+def test_a_model_that_is_slow_to_read_holds_nobody(
+    serve: Serve, detector: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    running = serve(models={"tiny/1": detector, "b/1": detector}, preload=["tiny/1"])
+    stuck = Stuck(loading.describe)
+    monkeypatch.setattr("vidette.serve.registry.describe", stuck)
+    told = asked_beside(running, stuck, "/vidette/b", method="GET").json()
+    assert told["project"]["type"] == "object-detection"
+
+
+def test_a_file_that_is_slow_to_ask_holds_nobody(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not even those who ask for its model: whether it is a new version is found out beside them."""
+    monkeypatch.setattr("vidette.serve.registry._LOOK_S", 0.0)
+    running = serve()
+    stuck = Stuck(loading.version_of)
+    monkeypatch.setattr("vidette.serve.registry.version_of", stuck)
+    for _ in range(9):
+        assert ask(running).status_code == 200
+    wait_for(stuck.begun.is_set)
+    assert stuck.calls == 1
+    stuck.released.set()
+
+
+def test_an_alias_of_a_model_that_is_not_there_yet(serve: Serve) -> None:
+    running = serve(aliases={"soon/1": "later/1"})
+    assert ask(running, "soon/1").status_code == 404
+    projects = httpx.get(f"{running.url}/vidette").json()["workspace"]["projects"]
+    assert [project["name"] for project in projects] == ["tiny"]

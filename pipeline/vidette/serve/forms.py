@@ -12,6 +12,15 @@ from vidette.serve.bodies import bounded
 from vidette.serve.errors import RequestError
 from vidette.server_settings import LimitsConfig
 
+_TRUE = ("true", "1", "on", "yes", "t", "y")
+_FALSE = ("false", "0", "off", "no", "f", "n")
+
+
+def flag(text: str) -> bool | None:
+    """A switch as text, in any spelling that clients have; None when it is none."""
+    lower = text.lower()
+    return True if lower in _TRUE else False if lower in _FALSE else None
+
 
 def is_form(request: Request) -> bool:
     """Whether the body says that it is a multipart form."""

@@ -14,6 +14,7 @@ from vidette.errors import VidetteError
 from vidette.job import ModelRequest
 from vidette.lane import Lane
 from vidette.models import Described, Model, describe
+from vidette.serve.disk import Disk
 from vidette.serve.errors import RequestError, busy
 from vidette.serve.loading import Loader, Version, version_of
 from vidette.serve.models_folder import ModelsFolder
@@ -22,6 +23,8 @@ log = logging.getLogger("vidette.serve")
 
 _LOOK_S = 1.0
 """A file is asked so often whether it is a new version."""
+_PATIENCE_S = 5.0
+"""A client waits so long for the folder of models."""
 _AGAIN_S = 60.0
 """A file that could not be loaded is tried again when it has changed, or after so long: memory may be free again."""
 
@@ -48,8 +51,9 @@ class Held:
         self.load_s = 0.0
         self.loading: asyncio.Future[None] | None = None
         self.aliases: list[str] = []  # names that it was asked for by
-        self._version: Version | None = None  # of the file that was tried last
-        self._tried = 0.0
+        self.version: Version | None = None  # of the file that was tried last
+        self._tried = self._looked = time.monotonic()
+        self.looked_at = False  # somebody looks whether the file has a new version
 
     @property
     def id(self) -> str:
@@ -70,22 +74,20 @@ class Held:
 
     def tried(self, version: Version | None, error: str | None) -> None:
         """Note that this version of the file was loaded, or why not."""
-        self._version, self._tried, self.error = version, time.monotonic(), error
+        self.version, self._tried, self.error = version, time.monotonic(), error
 
     @property
-    def hopeless(self) -> bool:
-        """Whether loading failed lately, and the file is still the same."""
-        lately = time.monotonic() - self._tried < _AGAIN_S
-        return self.error is not None and lately and version_of(self.request.path) == self._version
+    def failed_lately(self) -> bool:
+        """Whether the last loading failed, not long ago."""
+        return self.error is not None and time.monotonic() - self._tried < _AGAIN_S
 
-    def outdated(self) -> bool:
-        """Whether the file has become another one since it was tried; looks once a second."""
+    def due(self) -> bool:
+        """Whether the file is to be looked at again, for a new version; whoever is told so looks."""
         now = time.monotonic()
-        if now - self._tried < _LOOK_S:
+        if self.loading is not None or self.looked_at or now - self._looked < _LOOK_S:
             return False
-        self._tried = now
-        found = version_of(self.request.path)
-        return found is not None and found != self._version  # gone, or being replaced: the loaded one goes on
+        self._looked, self.looked_at = now, True
+        return True
 
 
 class Registry:
@@ -119,6 +121,8 @@ class Registry:
         self._folder = folder
         self._public: dict[str, str] = {}
         self._loader = Loader()
+        self._disk = Disk()
+        self._looking: asyncio.Future[None] | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         for request in requests:
             self._add(request, streams.get(request.id, ()))
@@ -126,13 +130,20 @@ class Registry:
             if id in self.held:
                 held = self.held[id]
                 held.lane, held.desk = lane, lane.open_desk(waiting)
-        self._look()
+
+    async def search(self, name: str) -> Held:
+        """`find`, after a look into the folder where the name is not known. Raises RequestError: 404, and 503 when the
+        folder does not answer."""
+        if self._known(name) is None:
+            try:
+                await asyncio.wait_for(self.look(), _PATIENCE_S)
+            except TimeoutError:
+                raise busy("the folder of models does not answer; try again", 2) from None
+        return self.find(name)
 
     def find(self, name: str) -> Held:
         """The model of that id or alias. Raises RequestError 404 naming the nearest."""
         held = self._known(name)
-        if held is None and self._look():
-            held = self._known(name)
         if held is None:
             near = difflib.get_close_matches(name[:200], [*self.held, *self._aliases], 1)
             known = ", ".join(list(self.held)[:8]) or "none"
@@ -142,13 +153,21 @@ class Registry:
             held.aliases.append(name)
         return held
 
-    def describe(self, held: Held) -> Described:
+    async def look(self) -> None:
+        """Take in what is new in the folder; all who ask meanwhile wait for the same look."""
+        if self._folder is None:
+            return
+        if self._looking is None:
+            self._looking = self._task(self._take_in(self._folder))
+        await asyncio.shield(self._looking)
+
+    async def describe(self, held: Held) -> Described:
         """What the model's file is, without loading it. Raises RequestError 500 when it cannot be read."""
         if held.described is None and held.request.endpoint is not None:
             raise busy(f"model {held.id}: its server has not been asked yet")  # that takes time, and is done by loading
         if held.described is None:
             try:
-                held.described = describe(held.request.path)
+                held.described = await self._disk.ask(describe, held.request.path)
             except VidetteError as error:
                 raise RequestError(500, f"model {held.id} cannot be read: {_told(error, held)}") from None
         return held.described
@@ -169,13 +188,13 @@ class Registry:
         Loads it when need be; raises RequestError: 404 unknown, 503 when loading takes longer than `patience` seconds,
         500 when it cannot be loaded.
         """
-        held = self.find(name)
+        held = await self.search(name)
         held.busy += 1
         try:
             if held.lane is None:
                 await self.load(held, patience)
-            elif not held.streams and held.loading is None and held.outdated():
-                self._begin(held, held.successor())
+            elif not held.streams and held.due():
+                self._task(self._renew(held))
             held.used = time.monotonic()
             yield held
         finally:
@@ -185,8 +204,10 @@ class Registry:
         """Load a model unless it is; loading goes on when the caller's patience ends. Raises RequestError."""
         if held.lane is not None:
             return
-        if held.loading is None and held.hopeless:
-            raise RequestError(500, f"model {held.id} cannot be loaded: {held.error}")
+        if held.loading is None and held.failed_lately:
+            same = await self._disk.ask(version_of, held.request.path) == held.version
+            if same and held.failed_lately and held.loading is None:
+                raise RequestError(500, f"model {held.id} cannot be loaded: {held.error}")
         loading = held.loading or self._begin(held, held)
         try:
             await asyncio.wait_for(asyncio.shield(loading), patience)
@@ -208,6 +229,7 @@ class Registry:
 
     def close(self) -> None:
         """Stop all lanes that are not an engine's; blocks."""
+        self._disk.close()
         self._loader.shutdown()
 
     def _add(self, request: ModelRequest, streams: Sequence[str] = ()) -> None:
@@ -220,13 +242,23 @@ class Registry:
         id = name if name in self.held else self._aliases.get(name) or self._public.get(resolve(name))
         return self.held.get(id or "")
 
-    def _look(self) -> bool:
-        """Take in what is new in the folder. True when there is something."""
-        found = self._folder.look() if self._folder is not None else None
-        new = [request for request in found or () if request.id not in self.held]
-        for request in new:
-            self._add(request)
-        return bool(new)
+    async def _take_in(self, folder: ModelsFolder) -> None:
+        try:
+            for request in await self._disk.ask(folder.look) or ():
+                if request.id not in self.held:
+                    self._add(request)
+        finally:
+            self._looking = None
+
+    async def _renew(self, held: Held) -> None:
+        """Load the file's new version beside the old one, if it has one. A file that is gone, or is being replaced,
+        leaves the loaded one."""
+        try:
+            found = await self._disk.ask(version_of, held.request.path)
+        finally:
+            held.looked_at = False
+        if found not in (None, held.version) and held.loading is None and self.held.get(held.id) is held:
+            self._begin(held, held.successor())
 
     def _task(self, work: Coroutine[Any, Any, None]) -> "asyncio.Task[None]":
         """Something that goes on when the request that began it is cancelled."""
@@ -242,8 +274,9 @@ class Registry:
 
     async def _load(self, current: Held, target: Held, done: "asyncio.Future[None]") -> None:
         """Open `target`, which is `current` itself when nothing is loaded yet."""
-        version = version_of(current.request.path)
+        version = None
         try:
+            version = await self._disk.ask(version_of, current.request.path)
             opened = await self._loader.open(current.request)
             target.lane, target.desk = opened.lane, opened.lane.open_desk(self._waiting)
             target.described, target.bytes, target.load_s = opened.described, opened.bytes, opened.seconds

@@ -72,6 +72,7 @@ class Server:
             budget=float(config.memory) if config.memory is not None else None, waiting=config.limits.waiting,
             folder=self._folder,
         )  # fmt: skip
+        await self.registry.look()
         self.metrics.watch(self.registry, self.engine)
 
     async def preload(self) -> None:
@@ -84,7 +85,7 @@ class Server:
         for name in names:
             if wanted == "all" and registry.full:
                 break
-            held = registry.find(name)
+            held = await registry.search(name)
             try:
                 await registry.load(held)
             except RequestError:

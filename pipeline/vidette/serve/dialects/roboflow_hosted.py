@@ -23,7 +23,7 @@ from vidette.serve.dialects.roboflow_answers import THICKEST, Shown, answers, at
 from vidette.serve.dialects.roboflow_keys import given_keys
 from vidette.serve.edge import json_response
 from vidette.serve.errors import RequestError
-from vidette.serve.forms import is_form, read_form
+from vidette.serve.forms import flag, is_form, read_form
 from vidette.serve.long_texts import restored, without
 from vidette.serve.server import Server
 from vidette.serve.turns import in_turns
@@ -31,8 +31,6 @@ from vidette.serve.visualising import jpeg
 
 router = APIRouter(tags=["hosted API"])
 
-_TRUE = ("true", "1", "on", "yes", "t", "y")
-_FALSE = ("false", "0", "off", "no", "f", "n")
 _DIGITS = 1000
 """Longer numbers are none: Python itself refuses to read them."""
 
@@ -75,11 +73,11 @@ def read_query(query: QueryParams) -> Query:
             raise _invalid(name, given, "a number from 1" + f" to {most}" * math.isfinite(most))
         return int(given)
 
-    def flag(name: str) -> bool:
-        given = (text(name) or "false").lower()
-        if given not in _TRUE + _FALSE:
+    def switch(name: str) -> bool:
+        value = flag(given := text(name) or "false")
+        if value is None:
             raise _invalid(name, given, "true or false")
-        return given in _TRUE
+        return value
 
     def part(name: str) -> float | None:
         value = number(name)
@@ -110,14 +108,14 @@ def read_query(query: QueryParams) -> Query:
             keypoint_confidence=number("keypoint_confidence") or 0.0,
             masks="rle" if masks == "rle" else "polygon",
             picture=format == "image_and_json",
-            labels=flag("labels"),
+            labels=switch("labels"),
             stroke=whole("stroke", THICKEST) or 1,
             flat_semantic=True,
         ),
         format="image" if format == "image" else "image_and_json" if format == "image_and_json" else "json",
         masks="fast" if mode == "fast" or (mode == "tradeoff" and factor == 0) else "accurate",
         best=text("confidence") == "best",
-        oriented=not flag("disable_preproc_auto_orient"),
+        oriented=not switch("disable_preproc_auto_orient"),
     )
 
 
@@ -186,7 +184,7 @@ async def _infer(request: Request, server: Server, dataset: str, version: str) -
         return json_response({"message": error.message, "Message": error.message}, 403)  # as the hosted API spells it
     query = read_query(request.query_params)
     name = f"{dataset}/{version}"
-    server.registry.find(name)  # an unknown model is told before the picture comes
+    await server.registry.search(name)  # an unknown model is told before the picture comes
     data = await picture_of(request, server)  # however long that takes: the clock and the model are not held by it
     deadline = time.monotonic() + float(bounds.deadline)
     async with server.registry.use(name, float(bounds.deadline)) as held:

@@ -32,9 +32,10 @@ def projects(server: Server) -> dict[str, dict[int, Held]]:
     """The versions of each project, aliases included."""
     found: dict[str, dict[int, Held]] = defaultdict(dict)
     registry = server.registry
-    for name in [*registry.held, *server.config.aliases]:
-        project, version = hosted_name(name)
-        found[project].setdefault(version, registry.held.get(name) or registry.held[server.config.aliases[name]])
+    for name, id in [*((id, id) for id in registry.held), *server.config.aliases.items()]:
+        if id in registry.held:  # an alias may be of a model that has not come yet
+            project, version = hosted_name(name)
+            found[project].setdefault(version, registry.held[id])
     return found
 
 
@@ -45,8 +46,8 @@ def _of(server: Server, name: str) -> dict[int, Held]:
     return known[name]
 
 
-def _task(server: Server, held: Held) -> str:
-    described = server.registry.describe(held)
+async def _task(server: Server, held: Held) -> str:
+    described = await server.registry.describe(held)
     return TASK_TYPES[described.recognised.task]
 
 
@@ -69,9 +70,9 @@ async def project(request: Request, project: str) -> Response:
     versions = _of(server, project)
     held = next(iter(versions.values()))
     now = int(time.time())
-    labels = server.registry.describe(held).recognised.labels
+    labels = (await server.registry.describe(held)).recognised.labels
     about: dict[str, Any] = {
-        "id": f"{WORKSPACE}/{project}", "name": project, "type": _task(server, held), "annotation": project,
+        "id": f"{WORKSPACE}/{project}", "name": project, "type": await _task(server, held), "annotation": project,
         "classes": dict.fromkeys(labels, 0), "colors": {}, "created": now, "updated": now, "images": 0,
         "unannotated": 0, "public": False, "splits": {}, "versions": len(versions),
     }  # fmt: skip
@@ -105,7 +106,7 @@ async def trainings(request: Request, project: str, version: str) -> Response:
     server.keys.check(given_keys(request), "infer")
     versions = _of(server, project)
     number = _number(versions, version)
-    kind = _TOKENS[_task(server, versions[number])]
+    kind = _TOKENS[await _task(server, versions[number])]
     return json_response({"trainings": [{"id": f"{project}-{number}", "status": "finished", "modelType": kind}]})
 
 
@@ -116,7 +117,7 @@ async def training(request: Request, project: str, version: str) -> Response:
     server.keys.check(given_keys(request), "infer")
     versions = _of(server, project)
     number = _number(versions, version)
-    kind = _TOKENS[_task(server, versions[number])]
+    kind = _TOKENS[await _task(server, versions[number])]
     return json_response({"modelType": kind, "models": [{"modelId": f"{project}/{number}"}]})
 
 

@@ -109,7 +109,7 @@ async def remove(request: Request) -> Response:
     server: Server = request.app.state.server
     body = parsed(ModelRequestBody, await read_body(request, 1e6, float(server.config.limits.slow)))
     server.admit(request, given_keys(request, body.api_key), "manage")
-    await server.registry.unload(server.registry.find(body.model_id))
+    await server.registry.unload(await server.registry.search(body.model_id))
     return json_response(_registry(server))
 
 
@@ -176,7 +176,7 @@ async def _infer(request: Request, server: Server) -> Response:
     most = min(bounds.pictures, bounds.waiting)  # more would never fit, and 503 says that they will
     if len(objects) > most:
         raise RequestError(413, f"{len(objects)} pictures in one request; this server takes {most}")
-    server.registry.find(body.model_id)  # an unknown model is told before anything is fetched
+    await server.registry.search(body.model_id)  # an unknown model is told before anything is fetched
     files = await _files(server, objects, texts)
     deadline = time.monotonic() + float(bounds.deadline)
     async with server.registry.use(body.model_id, float(bounds.deadline)) as held:
