@@ -68,6 +68,13 @@ def detection(path: Path) -> Path:
     return _write(path, "detect", NAMES, {"output0": head})
 
 
+def overlapping(path: Path) -> Path:
+    """Two cats whose boxes of 100x40 input pixels lie 25 apart: they share 75 of 125."""
+    return _write(
+        path, "detect", NAMES, {"output0": _columns([100, 160, 100, 40, 0.9, 0], [125, 160, 100, 40, 0.8, 0])}
+    )
+
+
 def keypoints(path: Path) -> Path:
     """One person of 0.9 with points of confidence 0.9, 0.5 and 0.1, and a second one of 0.5."""
     points = [80, 150, 0.9, 100, 160, 0.5, 120, 170, 0.1]

@@ -13,7 +13,7 @@ import pytest
 
 from tests.cli.console import start
 from tests.serve.conftest import Running, Serve, encoded
-from tests.serve.tasks import SIZE, certain, picture, stripes, write_clip
+from tests.serve.tasks import SIZE, certain, overlapping, picture, stripes, write_clip
 from tests.serve.waiting import wait_for
 
 CLIENT = httpx.Client()
@@ -137,7 +137,7 @@ def test_every_class_of_a_semantic_map_is_told(serve: Serve, tmp_path: Path) -> 
 @pytest.mark.parametrize(
     "fields",
     [{"conf": 0}, {"conf": 1.1}, {"conf": "x"}, {"conf": "nan"}, {"iou": 0.96}, {"iou": -0.1}, {"imgsz": 31},
-     {"imgsz": 1281}, {"imgsz": 640.5}, {"imgsz": "x"}],
+     {"imgsz": 1281}, {"imgsz": 640.5}, {"imgsz": "x"}, {"decimals": -1}, {"decimals": 11}, {"decimals": 1.5}],
 )  # fmt: skip
 def test_documented_ranges(tasks: Running, fields: dict[str, Any]) -> None:
     (name,) = fields
@@ -149,6 +149,78 @@ def test_imgsz(tasks: Running) -> None:
     answer = ask(tasks, "tiny/1", file=encoded(size=(320, 320)), imgsz=160)
     assert "x-vidette-note" not in answer.headers
     assert len(answer.json()["images"][0]["results"]) == 25  # cells of 32 pixels in 160x160
+
+
+def numbers(row: dict[str, Any]) -> dict[str, float]:
+    """Every number of a row by where it stands, coordinates apart from the rest by their last letter but one."""
+    found: dict[str, float] = {}
+    for name, value in row.items():
+        if isinstance(value, dict):
+            for axis, given in value.items():
+                for index, each in enumerate(given if isinstance(given, list) else [given]):
+                    found[f"{name} {index} {axis}"] = each
+        elif name not in ("name", "class"):
+            found[name] = value
+    return found
+
+
+TASKS = ["det/1", "seg/1", "pose/1", "obb/1", "cls/1", "multi/1", "sem/1"]
+
+
+@pytest.mark.parametrize("model", TASKS)
+@pytest.mark.parametrize("path", ["/", "/predict", "/api/models/{}/predict"])
+def test_normalize_makes_parts_of_the_pictures_sides(tasks: Running, model: str, path: str) -> None:
+    plain, parts = rows(ask(tasks, model)), rows(ask(tasks, model, path.format(model), normalize="True"))
+    assert [row["name"] for row in plain] == [row["name"] for row in parts]
+    for before, after in zip(plain, parts, strict=True):
+        wanted = {
+            where: value / SIZE["xy".index(where.split()[2][0])] if where[-1] != "e" else value  # visible, confidence
+            for where, value in numbers(before).items()
+            if where not in ("confidence", "pixel_ratio")
+        }
+        found = numbers(after)
+        for name in ("confidence", "pixel_ratio"):
+            assert found.pop(name, None) == before.get(name)
+        assert found == pytest.approx(wanted, abs=1.1e-5)
+        assert all(0 <= value <= 1 for value in found.values())
+    assert rows(ask(tasks, model, normalize="false")) == plain
+
+
+@pytest.mark.parametrize("model", TASKS)
+@pytest.mark.parametrize("decimals", [0, 2, 10])
+def test_decimals_are_of_every_number(tasks: Running, model: str, decimals: int) -> None:
+    fine = rows(ask(tasks, model, normalize=1, decimals=10))
+    found = rows(ask(tasks, model, normalize=1, decimals=decimals))
+    for exact, row in zip(fine, found, strict=True):
+        assert numbers(row) == pytest.approx(numbers(exact), abs=0.5 * 10**-decimals + 1e-12)
+        assert all(value == round(value, decimals) for value in numbers(row).values())
+    assert model == "sem/1" or any(value != round(value, 5) for row in fine for value in numbers(row).values())
+
+
+def test_how_frames_of_a_video_are_written(tasks: Running, tmp_path: Path) -> None:
+    write_clip(clip := tmp_path / "clip.mkv")
+    file = ("clip.mkv", clip.read_bytes())
+    body = ask(tasks, "tiny/1", file=file, normalize="yes", decimals=1).json()
+    values = [value for image in body["images"] for row in image["results"] for value in row["box"].values()]
+    assert len(values) > 100
+    assert {value * 10 for value in values} <= set(range(11))
+
+
+def test_bits_are_of_depth_maps_only(tasks: Running) -> None:
+    for bits in (8, 12, 16):
+        assert rows(ask(tasks, bits=bits)) == rows(ask(tasks))
+    assert refused(ask(tasks, bits=9), 422).startswith("bits: ")
+    assert refused(ask(tasks, normalize="perhaps"), 422).startswith("normalize: ")
+
+
+def test_the_platforms_overlap(serve: Serve, tmp_path: Path) -> None:
+    """Two boxes of the same class that share 0.6 of what they cover."""
+    running = serve({"a/1": overlapping(tmp_path / "a.onnx")})
+    counts = [len(ask(running, "a/1", path).json()["images"][0]["results"]) for path in ("/", "/predict")]
+    assert counts == [1, 1]
+    for iou, many in ((None, 2), (0.45, 1)):
+        answer = ask(running, None, "/api/models/a/1/predict", **({} if iou is None else {"iou": iou}))
+        assert len(answer.json()["images"][0]["results"]) == many
 
 
 def test_forms_of_the_picture(tasks: Running, host: str) -> None:
@@ -291,6 +363,9 @@ def test_the_form_of_before_2024(tasks: Running) -> None:
     assert len(old("seg/1")["data"][0]["segment"]) == 8
     assert old("pose/1")["data"][0]["keypoints"][:3] == [0.25, 0.4375, 0.9]
     assert len(old("obb/1")["data"][0]["obb"]) == 8
+    assert (
+        old("det/1", normalize="true", decimals="0", bits="x")["data"][0]["xcenter"] == 0.3125
+    )  # it has no such fields
     assert old("cls/1")["data"][0] == {"class": 6, "name": "c6", "confidence": 0.52}
     for refusal in (old("nobody"), old("det/1", confidence="7")):
         assert (refusal["data"], isinstance(refusal["message"], str)) == ({}, True)

@@ -110,6 +110,7 @@ _QUERY: dict[str, tuple[Schema, str]] = {
 _FORM: Schema = _object(
     {"file": _FILE}, model=_TEXT, conf={"type": "number", "minimum": 0.01, "maximum": 1},
     iou={"type": "number", "minimum": 0, "maximum": 0.95}, imgsz={"type": "integer", "minimum": 32, "maximum": 1280},
+    normalize=_FLAG, decimals={"type": "integer", "minimum": 0, "maximum": 10}, bits={"enum": [8, 12, 16]},
 )  # fmt: skip
 _OLD_FORM: Schema = _object(
     {"image": _FILE}, url=_TEXT, confidence=_FORM["properties"]["conf"], iou=_FORM["properties"]["iou"],

@@ -4,46 +4,35 @@ Wire format: https://docs.ultralytics.com/hub/inference-api/ and https://docs.ul
 """
 
 import asyncio
-import platform
 import time
 from collections.abc import AsyncIterator
-from dataclasses import replace
 from typing import Any
 from urllib.parse import urlsplit
 
-import numpy as np
 import orjson
 from fastapi import APIRouter, Request
 from starlette.datastructures import FormData, UploadFile
 from starlette.responses import Response, StreamingResponse
 
-from vidette import __version__
-from vidette.exit import Failure
-from vidette.payloads import roboflow, ultralytics
-from vidette.predictions import Predictions
-from vidette.predictions.classification import Classification
-from vidette.predictions.semantic import SemanticMap
-from vidette.result import Result
 from vidette.serve import videos
 from vidette.serve.answering import Wanted, enough, limits, places, predict
 from vidette.serve.base64_pictures import decoding
 from vidette.serve.dialects import ultralytics_old
 from vidette.serve.dialects.roboflow_keys import given_keys
+from vidette.serve.dialects.ultralytics_answers import Written, dumped, metadata, picture_answer
 from vidette.serve.edge import json_response
 from vidette.serve.errors import RequestError
-from vidette.serve.forms import is_form, read_form
+from vidette.serve.forms import flag, is_form, read_form
 from vidette.serve.registry import Held
 from vidette.serve.server import Server
 from vidette.serve.turns import in_turns
 
 router = APIRouter(tags=["Ultralytics HUB"])
 
-TASKS = {
-    "detection": "detect", "oriented": "obb", "keypoints": "pose", "segmentation": "segment",
-    "classification": "classify", "semantic": "semantic",
-}  # fmt: skip
-_RANGES = {"conf": (0.01, 1.0), "iou": (0.0, 0.95), "imgsz": (32, 1280)}
-_CLASSES = 5
+_RANGES = {"conf": (0.01, 1.0), "iou": (0.0, 0.95), "imgsz": (32, 1280), "decimals": (0, 10)}
+_WHOLE = ("imgsz", "decimals")
+_BITS = ("8", "12", "16")
+_HUB_IOU, _PLATFORM_IOU = 0.45, 0.7
 _OLD_NAMES = {"conf": "confidence", "imgsz": "size"}
 
 
@@ -55,15 +44,15 @@ async def predict_form(request: Request) -> Response:
 
 @router.post("/api/models/{model:path}/predict", summary="Predictions for a picture or video")
 async def predict_model(request: Request, model: str) -> Response:
-    """The model is the path's."""
-    return await answer(request, model)
+    """The model is the path's. The Platform, whose path this is, has another default for `iou`."""
+    return await answer(request, model, _PLATFORM_IOU)
 
 
 @router.post("/v1/predict/{model:path}", summary="Predictions for a picture, as HUB answered before 2024")
 async def predict_old(request: Request, model: str) -> Response:
     """Fields `image` or `url`, `size`, `confidence`, `iou`."""
     try:
-        made = await respond(request, model, still=True)
+        made = await respond(request, model, old=True)
     except RequestError as error:
         failed = {"success": False, "message": error.message, "data": {}}
         return json_response(failed, error.status, error.headers)
@@ -73,24 +62,24 @@ async def predict_old(request: Request, model: str) -> Response:
     return json_response({"success": True, "message": "Inference complete.", "data": data})
 
 
-async def answer(request: Request, named: str | None) -> Response:
-    """Answer a form, failures with `error` beside the fields of all other routes."""
+async def answer(request: Request, named: str | None, iou: float = _HUB_IOU) -> Response:
+    """Answer a form, failures with `error` beside the fields of all other routes; `iou` is for forms without it."""
     try:
-        return await respond(request, named)
+        return await respond(request, named, iou)
     except RequestError as failure:
         told = failure.message if failure.detail is None else failure.detail
         fields = {"error": failure.message, "message": failure.message, "detail": told}
         return json_response(fields, failure.status, failure.headers)
 
 
-async def respond(request: Request, named: str | None, *, still: bool = False) -> Response:
-    """Answer a form; `named` is the model of the path, `still` refuses videos."""
+async def respond(request: Request, named: str | None, iou: float = _HUB_IOU, *, old: bool = False) -> Response:
+    """Answer a form; `named` is the model of the path. `old` refuses videos, and how rows are to be written."""
     server: Server = request.app.state.server
     with server.seat():
-        return await _respond(request, server, named, still)
+        return await _respond(request, server, named, iou, old)
 
 
-async def _respond(request: Request, server: Server, named: str | None, still: bool) -> Response:
+async def _respond(request: Request, server: Server, named: str | None, iou: float, old: bool) -> Response:
     bounds = server.config.limits
     begin = time.monotonic()
     server.admit(request, given_keys(request), "infer")
@@ -98,32 +87,40 @@ async def _respond(request: Request, server: Server, named: str | None, still: b
         raise RequestError(400, "send a multipart/form-data form with the picture in its part `file`")
     async with read_form(request, bounds, max(float(bounds.body), float(bounds.video))) as form:
         options = {name: _number(form, name) for name in _RANGES}
+        written = Written() if old else _written(form, options["decimals"])
         data, filename = await _media(form, server)
         name = _model_name(server, named or _text(form, "model"))
     deadline = time.monotonic() + float(bounds.deadline)  # a slow line is not the model's fault
     async with server.registry.use(name, float(bounds.deadline)) as held:
         wanted = Wanted(
             confidence=0.25 if options["conf"] is None else options["conf"],  # classes: the best five, whatever it is
-            iou=0.45 if options["iou"] is None else options["iou"],
+            iou=iou if options["iou"] is None else options["iou"],
         )
         chosen = limits(held, wanted)
         size = None if options["imgsz"] is None else int(options["imgsz"])
         headers = _size_note(held, size)
         if videos.is_video(data, filename):
-            if still:
+            if old:
                 raise RequestError(400, "videos are answered by POST / only")
             if len(data) > float(bounds.video):
                 raise RequestError(413, f"the video is larger than the {bounds.video} that this server takes")
-            return await _video(server, held, chosen, data, size, begin, headers)
+            return await _video(server, held, chosen, data, size, begin, headers, written)
         with places(held):
             picture, decode_s = await server.pictures.read(data, enough(held, size))
         outcome = (await predict(held, [picture], chosen, deadline, decode_s, size))[0]
-        images = [await asyncio.to_thread(_image, outcome)]  # outlines and PNG take milliseconds
-    return json_response({"images": images, "metadata": _metadata(server, held, 1, begin)}, headers=headers)
+        images = [await asyncio.to_thread(picture_answer, outcome, written)]  # outlines and PNG take milliseconds
+    return json_response({"images": images, "metadata": metadata(server, held, 1, begin)}, headers=headers)
 
 
 async def _video(
-    server: Server, held: Held, chosen: Any, data: bytes, size: int | None, begin: float, headers: dict[str, str]
+    server: Server,
+    held: Held,
+    chosen: Any,
+    data: bytes,
+    size: int | None,
+    begin: float,
+    headers: dict[str, str],
+    written: Written,
 ) -> Response:
     bounds = server.config.limits
     frames = videos.outcomes(data, held, chosen, bounds.video_frames, float(bounds.deadline), size)
@@ -140,10 +137,10 @@ async def _video(
             with server.seat():
                 held.busy += 1
                 try:
-                    yield b'{"images":[' + await asyncio.to_thread(_dumped, first)
+                    yield b'{"images":[' + await asyncio.to_thread(dumped, first, written)
                     count = 1
                     async for outcome in frames:
-                        yield b"," + await asyncio.to_thread(_dumped, outcome)
+                        yield b"," + await asyncio.to_thread(dumped, outcome, written)
                         count += 1
                         if server.draining or time.monotonic() > end:
                             late = f"it took longer than {bounds.video_time}"
@@ -156,8 +153,8 @@ async def _video(
                     held.busy -= 1
         finally:
             await frames.aclose()  # type: ignore[attr-defined]
-        metadata = _metadata(server, held, count, begin) | ({"error": error} if error else {})
-        yield b'],"metadata":' + orjson.dumps(metadata) + b"}"
+        told = metadata(server, held, count, begin) | ({"error": error} if error else {})
+        yield b'],"metadata":' + orjson.dumps(told) + b"}"
 
     chunks = body()
     head = await anext(chunks)  # begun here, it ends also when the client goes before anything is sent
@@ -168,58 +165,6 @@ async def _video(
             yield chunk
 
     return StreamingResponse(sent(), media_type="application/json", headers=headers)
-
-
-def _dumped(outcome: Result | Failure) -> bytes:
-    if isinstance(outcome, Failure):
-        return orjson.dumps({"shape": None, "speed": None, "results": [], "error": outcome.message})
-    return orjson.dumps(_image(outcome), option=orjson.OPT_SERIALIZE_NUMPY)
-
-
-def _image(outcome: Result | Failure) -> dict[str, Any]:
-    if isinstance(outcome, Failure):
-        raise RequestError(400 if outcome.code == "pixels" else 500, outcome.message)
-    stages = outcome.stages
-    image = {
-        "shape": [outcome.height, outcome.width],
-        "speed": {
-            "preprocess": round(stages.scale * 1e3, 3),
-            "inference": round(stages.run * 1e3, 3),
-            "postprocess": round(stages.postprocess * 1e3, 3),
-        },
-        "results": rows(outcome.predictions),
-    }
-    if isinstance(outcome.predictions, SemanticMap):
-        image["semantic_mask"] = {
-            "shape": image["shape"],
-            "encoding": "png",
-            "data": roboflow.pictures(outcome.predictions, outcome.width, outcome.height)["segmentation_mask"],
-        }
-    return image
-
-
-def rows(predictions: Predictions) -> list[dict[str, Any]]:
-    """The rows of one picture; of a classifier the five best classes, whatever their scores."""
-    if isinstance(predictions, Classification):
-        best = np.argsort(-predictions.scores, kind="stable")[:_CLASSES]
-        predictions = replace(predictions, class_id=best.astype(np.int32))
-    found: list[dict[str, Any]] = ultralytics.answer(predictions)["predictions"]
-    return found
-
-
-def _metadata(server: Server, held: Held, images: int, begin: float) -> dict[str, Any]:
-    now = time.monotonic()
-    return {
-        "imageCount": images,
-        "functionTimeCall": round(now - begin, 6),
-        "functionTimeAlive": round(now - server.started, 6),
-        "model": held.id,
-        "task": TASKS[held.model.task],
-        "version": {
-            "vidette": __version__, "ultralytics": "", "torch": "", "torchvision": "",
-            "python": platform.python_version(),
-        },
-    }  # fmt: skip
 
 
 def _text(form: FormData, name: str) -> str | None:
@@ -236,11 +181,21 @@ def _number(form: FormData, name: str) -> float | None:
         value = float(given)
     except ValueError:
         value = float("nan")
-    if not low <= value <= high or (name == "imgsz" and value != int(value)):
-        kind = "a whole number" if name == "imgsz" else "a number"
+    if not low <= value <= high or (name in _WHOLE and value != int(value)):
+        kind = "a whole number" if name in _WHOLE else "a number"
         message = f"{name}: {given[:40]!r} is not {kind} from {low} to {high}"
         raise RequestError(422, message)
     return value
+
+
+def _written(form: FormData, decimals: float | None) -> Written:
+    """`normalize` and `decimals`. `bits` is of depth maps, which no model here makes, so it only has to be right."""
+    if (bits := _text(form, "bits")) not in (None, *_BITS):
+        raise RequestError(422, f"bits: {bits[:40]!r} is none of {', '.join(_BITS)}")
+    normalize = flag(given := _text(form, "normalize") or "false")
+    if normalize is None:
+        raise RequestError(422, f"normalize: {given[:40]!r} is not true or false")
+    return Written(normalize) if decimals is None else Written(normalize, int(decimals))
 
 
 async def _media(form: FormData, server: Server) -> tuple[bytes, str]:
