@@ -1,13 +1,17 @@
 """The slots of models of one channel: OpenCV's grey to the bit, and the decoder's luma beside it."""
 
+from typing import Any
+
 import av
 import cv2
+import numba
 import numpy as np
 import numpy.typing as npt
 import pytest
 
 from tests.pixels.test_slot import as_frame, scene
 from vidette.frame import Picture
+from vidette.kernels import convert
 from vidette.pixels.letterbox import Letterbox, fit
 from vidette.pixels.preprocess import Preprocess, slot_shape
 from vidette.pixels.slot import ArrayBuffer, SlotWriter
@@ -128,14 +132,22 @@ def test_crop_and_antialias(antialias: bool) -> None:
     assert np.abs(fast - exact).mean() < 0.7
 
 
-def test_warm_compiles_what_the_first_pictures_need() -> None:
-    from vidette.kernels import convert
+def test_warm_compiles_what_the_first_pictures_need(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Kernels that nothing has called yet: what they are compiled for is what `warm` asked for."""
+    for name in ("luma_to_grey", "yuv_to_grey"):
+        monkeypatch.setattr(convert, name, numba.njit(getattr(convert, name).py_func))
+
+    def compiled() -> list[int]:
+        kernels: list[Any] = [convert.luma_to_grey, convert.yuv_to_grey]
+        return [len(each.signatures) for each in kernels]
 
     SlotWriter(GREY).warm()
-    before = len(convert.luma_to_grey.signatures), len(convert.yuv_to_grey.signatures)  # type: ignore[attr-defined]
-    for colorspace, size in ((5, (640, 360)), (1, (641, 359)), (1, (640, 360)), (5, (320, 180))):
-        frame = as_frame(scene(*size), "yuv420p")
-        frame.colorspace = colorspace
-        write(Picture(frame), whole(Picture(frame)), "fast")
+    before = compiled()
+    for colorspace in (1, 5):
+        for width in (320, 310):  # whose lines are padded
+            frame = as_frame(scene(width, 180), "yuv420p")
+            frame.colorspace = colorspace
+            for shape in ((180, width), (96, 160)):
+                write(Picture(frame), whole(Picture(frame), shape), "fast")
     write(Picture(scene(640, 360)), whole(Picture(scene(640, 360))), "fast")
-    assert before == (len(convert.luma_to_grey.signatures), len(convert.yuv_to_grey.signatures))  # type: ignore[attr-defined]
+    assert compiled() == before

@@ -7,6 +7,8 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from vidette.frame import Picture
 from vidette.pixels.letterbox import Letterbox, Region, fit
@@ -110,6 +112,30 @@ def test_layout_colour_order_and_type(layout: str, colour: str, dtype: str, form
     np.testing.assert_allclose(got[:, 16:176], expected, atol=7 * scale[0])
     pad = (114 - np.array(mean)) * scale
     np.testing.assert_allclose(got[:, :16], np.broadcast_to(pad[:, None, None], (3, 16, 320)), rtol=2e-3)
+
+
+@given(
+    size=st.tuples(st.integers(1, 9), st.integers(1, 40)), place=st.tuples(st.integers(0, 3), st.integers(0, 3)),
+    layout=st.sampled_from(["nchw", "nhwc"]), colour=st.sampled_from(["rgb", "bgr"]),
+    dtype=st.sampled_from(["float32", "uint8"]), seed=st.integers(0, 999),
+)  # fmt: skip
+@settings(deadline=None, max_examples=60)
+def test_each_pixel_by_the_formula(size, place, layout, colour, dtype, seed) -> None:  # type: ignore[no-untyped-def]
+    random = np.random.default_rng(seed)
+    bgr = random.integers(0, 256, (*size, 3), np.uint8)
+    mean, scale = np.zeros(3), np.ones(3)
+    if dtype == "float32":
+        mean, scale = random.uniform(-100, 100, 3), random.uniform(0.001, 2, 3)
+    (height, width), (top, left) = size, place
+    box = Letterbox(width, height, width + 5, height + 5, width, height, left, top)
+    preprocess = Preprocess(layout=layout, colour=colour, dtype=dtype, mean=tuple(mean), scale=tuple(scale))
+    buffer = ArrayBuffer(np.zeros(slot_shape(preprocess, 1, box.shape), dtype))
+    SlotWriter(preprocess).write(Picture(bgr), box, buffer, 0)
+    expected = np.full((height + 5, width + 5, 3), 114.0)
+    expected[top : top + height, left : left + width] = bgr[..., ::-1] if colour == "rgb" else bgr
+    expected = (expected - mean) * scale
+    got = buffer.slots[0].transpose(1, 2, 0) if layout == "nchw" else buffer.slots[0]
+    np.testing.assert_allclose(got, expected, rtol=1e-5, atol=1e-4)
 
 
 def test_padding_is_renewed_when_the_geometry_of_a_slot_changes() -> None:

@@ -118,6 +118,7 @@ class SlotWriter:
         # Integers are cut when they are stored: the half makes it rounding.
         self._store_bias = self._bias + np.float32(0.5) if self._dtype.kind in "iu" else self._bias
         self._planar = preprocess.layout == "nchw"
+        self._levels = self._dtype == np.uint8 and not self._bias.any() and bool((self._scale == 1).all())
         self._scratch: dict[str, npt.NDArray[Any]] = {}
 
     def write(self, picture: Picture, letterbox: Letterbox, buffer: Buffer, index: int) -> None:
@@ -171,14 +172,13 @@ class SlotWriter:
             memory = self._memory("bgr", (size[1], size[0], 3), np.uint8)
             _bilinear(bgr, memory, self._antialias)
             bgr = memory
-        bgr = np.ascontiguousarray(_inside(bgr, letterbox))
+        bgr = _inside(bgr, letterbox)
         place = max(letterbox.top, 0), max(letterbox.left, 0)
         if self._grey:
             grey = self._memory("grey", bgr.shape[:2], np.uint8)
             self._store_grey(cv2.cvtColor(bgr, cv2.COLOR_BGR2GRAY, dst=grey), target, place, _AS_IT_IS)
             return
-        to_input = convert.bgr_to_planes if self._planar else convert.bgr_to_pixels
-        to_input(bgr, target, *place, self._red, self._scale, self._store_bias)
+        self._store_bgr(bgr, target, place)
 
     def _write_planes(
         self, frame: Any, rotation: int, layout: PlaneLayout, letterbox: Letterbox, target: npt.NDArray[Any]
@@ -222,8 +222,36 @@ class SlotWriter:
             values = self._scale[0], self._store_bias[0]
             convert.yuv_to_grey(luma, cb, cr, self._only(target), *place, matrix, *values, cut)
             return
-        to_input = convert.yuv_to_planes if self._planar else convert.yuv_to_pixels
-        to_input(luma, cb, cr, target, *place, self._red, matrix, self._scale, self._store_bias, cut)
+        out, top, left = self._planes(target, place, luma.shape)
+        convert.yuv_to_planes(luma, cb, cr, out, top, left, self._red, matrix, self._scale, self._store_bias, cut)
+        self._interleave(out, target, place)
+
+    def _store_bgr(self, bgr: Bgr, target: npt.NDArray[Any], place: tuple[int, int]) -> None:
+        """A scaled picture into the slot; `place` is (top, left)."""
+        height, width = bgr.shape[:2]
+        out, top, left = self._planes(target, place, (height, width))
+        channels = (2 - self._red, 1, self._red)  # of blue, green and red
+        if self._levels:
+            cv2.split(bgr, [out[channel, top : top + height, left : left + width] for channel in channels])
+        else:
+            levels = self._memory("levels", (3, height, width), np.uint8)
+            cv2.split(bgr, list(levels))
+            for level, channel in zip(levels, channels, strict=True):
+                values = self._scale[channel], self._store_bias[channel]
+                convert.plane_to_values(level, out[channel], top, left, *_AS_IT_IS, *values)
+        self._interleave(out, target, place)
+
+    def _planes(
+        self, target: npt.NDArray[Any], place: tuple[int, int], size: tuple[int, ...]
+    ) -> tuple[npt.NDArray[Any], int, int]:
+        """Where to write channel by channel, and the top and left there: the slot, or memory for its pixels."""
+        return (target, *place) if self._planar else (self._memory("planes", (3, *size), target.dtype), 0, 0)
+
+    def _interleave(self, planes: npt.NDArray[Any], target: npt.NDArray[Any], place: tuple[int, int]) -> None:
+        """Pixels from planes, unless the slot is planar: a tenth of the time of kernels that write pixel by pixel."""
+        if not self._planar:
+            (_, height, width), (top, left) = planes.shape, place
+            cv2.merge(list(planes), target[top : top + height, left : left + width])
 
     def _store_grey(
         self,
@@ -234,7 +262,7 @@ class SlotWriter:
     ) -> None:
         """One scaled plane into the slot of a model of one channel; `level` is (offset, gain) that make it 0..255."""
         values = self._scale[0], self._store_bias[0]
-        convert.luma_to_grey(grey, self._only(target), *place, *level, *values)
+        convert.plane_to_values(grey, self._only(target), *place, *level, *values)
 
     def _only(self, target: npt.NDArray[Any]) -> npt.NDArray[Any]:
         """The one channel of a slot, (height, width)."""
