@@ -2,7 +2,7 @@ import os
 
 import pytest
 
-from vidette.budget import cores
+from vidette.budget import cores, resident
 
 
 @pytest.fixture(autouse=True)
@@ -55,3 +55,12 @@ def test_no_limit_in_version_1(tmp_path):
 def test_affinity_without_cgroups(tmp_path, monkeypatch):
     monkeypatch.setattr(os, "sched_getaffinity", lambda _pid: {3, 5})
     assert cores(tmp_path / "none", tmp_path / "none") == 2
+
+
+def test_memory_that_is_held(tmp_path):
+    (tmp_path / "statm").write_text("900 200 30 1 0 100 0\n")
+    assert resident(tmp_path / "statm") == 200 * os.sysconf("SC_PAGESIZE")
+    assert resident(tmp_path / "none") == 0
+    before = resident()
+    held = bytearray(os.urandom(64 << 20))
+    assert resident() - before > len(held) / 2

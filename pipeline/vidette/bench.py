@@ -8,19 +8,16 @@ writing the model's input, running the model with as many callers as the plan ha
 import ctypes
 import gc
 import itertools
-import resource
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import Any
 
 import cv2
 import numpy as np
 
-from vidette.budget import cores
+from vidette.budget import cores, resident
 from vidette.errors import DecodeError, ModelError, SourceError
 from vidette.frame import Picture
 from vidette.job import ModelRequest, StreamRequest
@@ -259,6 +256,4 @@ def _resident() -> int:
     gc.collect()
     with suppress(OSError, AttributeError):  # glibc only
         ctypes.CDLL("libc.so.6").malloc_trim(0)
-    statm = Path("/proc/self/statm")
-    pages: Any = statm.read_text().split()[1] if statm.exists() else 0
-    return int(pages) * resource.getpagesize()
+    return resident()

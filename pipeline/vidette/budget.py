@@ -1,7 +1,8 @@
-"""How many cores this process may use: what every plan of threads starts from."""
+"""What this process may use of the machine, and what it uses: cores, which every plan of threads starts from; memory."""
 
 import math
 import os
+import resource
 from pathlib import Path
 
 
@@ -14,6 +15,12 @@ def cores(cgroups: Path = Path("/sys/fs/cgroup"), membership: Path = Path("/proc
     affinity = len(os.sched_getaffinity(0))
     quotas = [math.ceil(quota) for quota in _quotas(cgroups, membership)]
     return max(1, min([affinity, *quotas]))
+
+
+def resident(status: Path = Path("/proc/self/statm")) -> int:
+    """Bytes of memory that the process holds; 0 where the system does not say (proc_pid_statm(5))."""
+    pages = _read(status).split()
+    return int(pages[1]) * resource.getpagesize() if len(pages) > 1 else 0
 
 
 def _quotas(cgroups: Path, membership: Path) -> list[float]:

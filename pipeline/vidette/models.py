@@ -4,13 +4,14 @@ import difflib
 import logging
 import threading
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from vidette.budget import cores
+from vidette.budget import cores, resident
 from vidette.errors import ConfigError, DecodeError, ModelError
 from vidette.families import recognise
 from vidette.families.base import Recognised, Thresholds
@@ -79,6 +80,7 @@ class Model:
         self.preprocess = described.recognised.preprocess
         self.session = session
         self.limits = limits
+        self.bytes = 0  # what opening it took, at least the size of the file
         self.reasons = reasons  # what decided for this runtime, where the choice was left to us
         self._outputs = described.signature.outputs
         self._one_by_one = described.recognised.one_by_one
@@ -231,7 +233,7 @@ def load(request: ModelRequest, mode: PlanMode, described: Described | None = No
     if isinstance(recognised.decoder, Answers):
         recognised = replace(recognised, decoder=recognised.decoder.only(request.classes))
     reasons: list[str] = []
-    runtime = _runtime(request, reasons)
+    runtime, before = _runtime(request, reasons), resident()
     try:
         file, session, batch = _open(request, described, runtime, mode)
     except ModelError as error:
@@ -246,7 +248,15 @@ def load(request: ModelRequest, mode: PlanMode, described: Described | None = No
     if batch is not None:
         reasons.append(batch)
     described = replace(described, recognised=replace(recognised, preprocess=file.preprocess))
-    return Model(request, described, session, limits, reasons)
+    model = Model(request, described, session, limits, reasons)
+    model.bytes = max(resident() - before, _size(request.path))
+    return model
+
+
+def _size(path: Path) -> int:
+    with suppress(OSError):  # a server's model is no file
+        return path.stat().st_size
+    return 0
 
 
 def _open(

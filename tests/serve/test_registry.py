@@ -226,6 +226,18 @@ def test_idle_models_make_room_and_pinned_ones_stay(serve: Serve, detector: Path
     held.busy -= 1
 
 
+def test_models_of_cameras_count(serve: Serve, detector: Path) -> None:
+    job = make_job(detector, {"cam": "testsrc:"}, mode="live", runtime="onnx")
+    running = serve(models={"m": detector, "a/1": detector, "b/1": detector}, job=job, memory=1)
+    registry = running.server.registry
+    assert registry.find("m").bytes >= detector.stat().st_size
+    assert [held.id for held in registry.loaded()] == ["m"]  # it has used the memory up
+    for name in "ab":
+        assert ask(running, f"{name}/1").status_code == 200
+        wait_for(lambda name=name: [held.id for held in registry.loaded()] == ["m", f"{name}/1"])  # type: ignore[misc]
+    assert 'vidette_model_bytes{model="m"} 0.0' not in httpx.get(f"{running.url}/metrics").text
+
+
 def test_preload_all_ends_where_memory_does(serve: Serve, detector: Path) -> None:
     running = serve(models={f"{name}/1": detector for name in "abc"}, memory=1)
     assert [held.id for held in running.server.registry.loaded()] == ["a/1"]

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
+from vidette.budget import resident
 from vidette.engine import DRAIN_S, plan_line
 from vidette.errors import ModelError
 from vidette.job import ModelRequest
@@ -73,14 +74,14 @@ class Loader:
 
 
 def _open(request: ModelRequest) -> Opened:
-    begin, version, before = time.monotonic(), version_of(request.path), _resident()
+    begin, version, before = time.monotonic(), version_of(request.path), resident()
     mode = "adaptive" if request.plan == "auto" else request.plan
     with _giving_way():
         described = describe(request.source)
         lane = Lane(load(request, mode, described))
         _run_once(lane.model)
         lane.start()
-    size = max(_resident() - before, version[1] if version is not None else 0)
+    size = max(resident() - before, lane.model.bytes)
     reason = "as asked" if request.plan != "auto" else "auto: for clients"
     return Opened(lane, described, version, size, time.monotonic() - begin, plan_line(lane, reason))
 
@@ -152,10 +153,3 @@ def _close(lanes: Iterable[Lane]) -> None:
     deadline = time.monotonic() + DRAIN_S
     for lane in lanes:
         lane.join(deadline)
-
-
-def _resident() -> int:
-    """Bytes of memory that the process holds; 0 where /proc does not say."""
-    with suppress(OSError, ValueError, IndexError):
-        return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGESIZE")
-    return 0

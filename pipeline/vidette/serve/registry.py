@@ -129,7 +129,7 @@ class Registry:
         for id, lane in lanes.items():
             if id in self.held:
                 held = self.held[id]
-                held.lane, held.desk = lane, lane.open_desk(waiting)
+                held.lane, held.desk, held.bytes = lane, lane.open_desk(waiting), lane.model.bytes
 
     async def search(self, name: str) -> Held:
         """`find`, after a look into the folder where the name is not known. Raises RequestError: 404, and 503 when the
