@@ -79,7 +79,7 @@ def test_bytes_with_channels_first_are_only_turned():
 def test_one_channel_stays_one():
     grey = folded(Preprocess(colour="grey", mean=(127.5,), scale=(1 / 127.5,)))
     assert grey.identity == "grey, pixel, letterbox on 114, nhwc uint8"
-    assert slot_shape(grey, 2, (5, 7)) == (2, 5, 7, 1)
+    assert (slot_shape(grey, 2, (5, 7)), grey.mean, grey.scale) == ((2, 5, 7, 1), (0.0,), (1.0,))
 
 
 def test_the_original_is_left_alone():
