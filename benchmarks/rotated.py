@@ -181,9 +181,14 @@ def suppression(arrays: dict[str, np.ndarray], theirs: dict[str, Any], seconds: 
             candidates[4] = scores
             xywhr = np.ascontiguousarray(found.T.astype(np.float64))
             rectangles = [((x, y), (w, h), math.degrees(r)) for x, y, w, h, r in found.tolist()]
+
+            def suppress(exact: bool, c: Any = candidates, b: Any = xywhr, n: int = n) -> Any:
+                # decoders look for candidates before they call the kernel
+                return rotated.suppress(c, b, IOU, exact, True, n, n) if c.shape[1] else ()
+
             calls: Calls = {
-                "probabilistic": lambda c=candidates, b=xywhr, n=n: rotated.suppress(c, b, IOU, False, True, n, n),
-                "exact": lambda c=candidates, b=xywhr, n=n: rotated.suppress(c, b, IOU, True, True, n, n),
+                "probabilistic": lambda s=suppress: s(False),
+                "exact": lambda s=suppress: s(True),
                 "cv2": lambda r=rectangles, s=scores: cv2.dnn.NMSBoxesRotated(r, s, 0.0, IOU),
             }
             kept = {key: len(call()) for key, call in calls.items()}

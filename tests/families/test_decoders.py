@@ -6,6 +6,7 @@ from tests.kernels import twin
 from vidette.errors import DecodeError
 from vidette.families import recognise
 from vidette.families.base import Thresholds
+from vidette.kernels import masks, nms, pose, rotated
 from vidette.pixels.letterbox import fit
 from vidette.predictions.detections import Detections
 
@@ -208,3 +209,30 @@ def test_the_worst_picture_is_bounded_and_the_cut_is_told():
     assert answer.cut == 8400 - 3000
     assert 0 < len(answer) <= 300
     assert (np.diff(answer.confidence) <= 0).all()
+
+
+EMPTY = {
+    "detect": [(1, 7, PLACES)],
+    "pose": [(1, 58, PLACES)],
+    "obb": [(1, 8, PLACES)],
+    "segment": [(1, 39, PLACES), (1, 32, 16, 24)],
+}
+
+
+@pytest.mark.parametrize("task", EMPTY)
+def test_without_candidates_no_kernel_for_them_is_called(task, monkeypatch):
+    shapes = EMPTY[task]
+    decoder = recognise(signature(*shapes, image=IMAGE, metadata=YOLO | {"task": task})).decoder
+    calls = []
+    for module, name in (
+        (nms, "finish"),
+        (rotated, "boxes"),
+        (rotated, "finish"),
+        (pose, "keypoints"),
+        (masks, "assemble"),
+    ):
+        monkeypatch.setattr(module, name, lambda *_, name=name: calls.append(name))
+    answer = decoder(
+        [np.zeros(shape[1:], np.float32) for shape in shapes], fit(9, 9, 96, 64, "letterbox"), Thresholds()
+    )
+    assert (len(answer), calls) == (0, [])

@@ -241,6 +241,8 @@ def survivors(
     the candidates, as `nms.finish` returns them. Raises DecodeError."""
     if state != heads.OK:
         raise not_numbers()
+    if not candidates.shape[1]:  # a call of the kernel costs more than there is to do
+        return np.empty((0, 4), np.float32), np.empty(0, np.float32), np.empty(0, np.int32), np.empty(0, np.int64)
     return nms.finish(
         candidates,
         letterbox.inverse if inverse is None else inverse,

@@ -43,6 +43,8 @@ class Oriented:
             lying = heads.readable(head)
             found = heads.columns(lying, limits.class_mask(classes), limits.confidence)
         candidates, places, state = found
+        if state == heads.OK and not len(places):  # a call of the kernels costs more than there is to do
+            return Detections.none(self.labels, oriented=True)
         boxes, sound = rotated.boxes(lying, places, len(lying) - 1)
         if state != heads.OK or sound != heads.OK:
             raise reading.not_numbers()

@@ -52,6 +52,8 @@ class Pose:
             head = heads.readable(head)
             found = heads.columns(head, limits.class_mask(classes), limits.confidence)
         candidates, places, state = found
+        if state == heads.OK and not len(places):  # a call of the kernels costs more than there is to do
+            return Detections.none(self.labels, skeleton=self.skeleton)
         xyxy, confidence, class_id, chosen = reading.survivors(
             candidates, state, letterbox, limits, suppressed=self.finished
         )
