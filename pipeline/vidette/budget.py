@@ -1,4 +1,4 @@
-"""What this process may use of the machine, and what it uses: cores, which every plan of threads starts from; memory."""
+"""What this process may use of the machine, and what it uses: cores, from which plans of threads start; memory."""
 
 import math
 import os

@@ -255,6 +255,7 @@ class Lane:
         begin = time.monotonic()
         try:
             writer.write(item.frame.picture, item.letterbox, buffer, index)
+            self.model.ask(buffer, index, item.limits)
         except Exception as error:  # noqa: BLE001 - av, cv2 and numba raise their own kinds; one bad frame fails alone
             buffer.padded[index] = None
             self._fail([item], "pixels", f"frame {item.frame.seq} could not be converted: {error}")

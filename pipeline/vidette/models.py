@@ -21,6 +21,7 @@ from vidette.job import ModelRequest
 from vidette.onnxfile import read_signature
 from vidette.pixels.letterbox import Letterbox, Region, fit, own_shape
 from vidette.pixels.preprocess import Preprocess
+from vidette.pixels.slot import Buffer
 from vidette.pixels.tiles import regions
 from vidette.predictions import Predictions
 from vidette.predictions.detections import Detections
@@ -33,6 +34,7 @@ from vidette.remote.probing import Found, probe
 from vidette.runtimes import choose
 from vidette.runtimes.base import ModelFile, Outputs, PlanMode, Runtime, Session, Wish, Writer, writer
 from vidette.runtimes.cpu import OnnxCpu
+from vidette.runtimes.remote import JpegBuffer
 from vidette.signature import Signature
 
 _log = logging.getLogger(__name__)
@@ -82,6 +84,7 @@ class Model:
         self.limits = limits
         self.bytes = 0  # what opening it took, at least the size of the file
         self.reasons = reasons  # what decided for this runtime, where the choice was left to us
+        self._found = described.found
         self._outputs = described.signature.outputs
         self._one_by_one = described.recognised.one_by_one
         self._boxes: dict[tuple[int, int, Region, int | None], Letterbox] = {}
@@ -117,6 +120,14 @@ class Model:
                 box = fit(width, height, *size, how.resize, region, margin=how.margin)
                 box = self._boxes.setdefault(key, box)
         return box
+
+    def ask(self, buffer: Buffer, index: int, limits: Thresholds) -> None:
+        """Say what holds for a slot that is written: a server applies the thresholds of each picture itself. A
+        classifier's server tells as many scores as it was configured for, whatever is shown of them."""
+        if self._found is not None and isinstance(buffer, JpegBuffer):
+            if self.task == "classification":
+                limits = replace(limits, confidence=self.limits.confidence)
+            buffer.asked[index] = _asked(self.request, self._found, limits)
 
     def warm(self) -> None:
         """Compile what decoding and records need, or load it from its cache, by decoding outputs in which nothing is.
@@ -273,14 +284,20 @@ def _file(request: ModelRequest, described: Described) -> ModelFile:
     recognised, found = described.recognised, described.found
     if found is None:
         return ModelFile(request.id, request.path, described.signature, recognised.preprocess, recognised.dynamic)
-    limits = resolve_limits(request, recognised)
-    asked = Asked(
-        limits.confidence, limits.iou, limits.agnostic, request.classes, limits.max_detections, limits.masks,
-        found.task_type, max(request.input) if request.input else None,
-    )  # fmt: skip
+    asked = _asked(request, found, resolve_limits(request, recognised))
     return ModelFile(
         request.id, request.path, described.signature, recognised.preprocess, endpoint=found.endpoint, asked=asked
     )
+
+
+def _asked(request: ModelRequest, found: Found, limits: Thresholds) -> Asked:
+    classes = request.classes
+    if limits.names is not None:
+        classes = tuple(sorted(name for name in limits.names if classes is None or name in classes))
+    return Asked(
+        limits.confidence, limits.iou, limits.agnostic, classes, limits.max_detections, limits.masks,
+        found.task_type, max(request.input) if request.input else None,
+    )  # fmt: skip
 
 
 def _runtime(request: ModelRequest, reasons: list[str] | None = None) -> Runtime:

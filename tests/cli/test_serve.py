@@ -16,7 +16,7 @@ pytest.importorskip("fastapi")
         (["--key", ""], "--key: the key is empty"),
         (["--port", "70000"], "--port: "),
         (["--model", "=nosuch.onnx"], "nosuch.onnx"),
-        (["--model", "https://host/coco/3?api_key=SECRET"], "cannot be served on"),
+        (["--model", "https://host/coco/3?api_key=SECRET&conf=1"], "conf cannot stand in the URL"),
     ],
 )
 def test_wrong_options(options: list[str], told: str) -> None:

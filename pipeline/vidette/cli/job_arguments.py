@@ -52,7 +52,7 @@ def add_model_options(parser: argparse.ArgumentParser) -> None:
 
 def model_config(args: argparse.Namespace) -> ModelConfig:
     """The model that the options describe. Raises ConfigError naming the option."""
-    fields = _named(args.model or default_model("--model FILE"))
+    fields = named(args.model or default_model("--model FILE"))
     fields |= {name: value for name in _MODEL_FIELDS if (value := getattr(args, name)) is not None}
     if isinstance(fields.get("classes"), str):
         fields["classes"] = [name.strip() for name in fields["classes"].split(",") if name.strip()]
@@ -61,10 +61,11 @@ def model_config(args: argparse.Namespace) -> ModelConfig:
 
 def model_at(url: str) -> ModelConfig:
     """The model of a server that a command line names. Raises ConfigError."""
-    return parse(ModelConfig, _named(url), option)
+    return parse(ModelConfig, named(url), option)
 
 
-def _named(text: str) -> dict[str, Any]:
+def named(text: str) -> dict[str, Any]:
+    """The fields of a site file for what `--model` names."""
     keyed = is_url(text) and "api_key=" not in text and os.environ.get(KEY)
     return {"path": text} | ({"api_key": os.environ[KEY]} if keyed else {})
 

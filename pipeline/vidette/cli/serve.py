@@ -3,8 +3,10 @@
 import argparse
 import logging
 import sys
+from dataclasses import replace
 from pathlib import Path
 
+from vidette.cli.job_arguments import KEY, named
 from vidette.cli.signals import leave
 from vidette.cli.summary import summary
 from vidette.config import ModelConfig, default_model, parse
@@ -12,7 +14,6 @@ from vidette.errors import ConfigError, VidetteError
 from vidette.job import Job, ModelRequest
 from vidette.server_settings import LOOPBACK, ServerConfig
 from vidette.site import SiteFile
-from vidette.urls import redact
 
 EPILOG = """\
 examples:
@@ -34,8 +35,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
     """Options of `vidette serve`."""
     parser.epilog = EPILOG
     parser.add_argument("site", nargs="?", metavar="SITE.yaml", help="a site file with `models:` and `server:`")
-    parser.add_argument("--model", action="append", default=[], metavar="ID=FILE",
-                        help="a model and the id clients ask for; FILE alone takes the file's name as id")  # fmt: skip
+    parser.add_argument("--model", action="append", default=[], metavar="ID=FILE|URL",
+                        help="a model and the id clients ask for; FILE alone takes the file's name as id; a URL is "
+                        f"another server's model, which is asked on (its key: environment variable {KEY})")  # fmt: skip
     parser.add_argument(
         "--models", metavar="FOLDER", help="every ONNX file in a folder is a model, also those that come later"
     )
@@ -81,8 +83,6 @@ def _settings(args: argparse.Namespace) -> tuple[ServerConfig, list[ModelRequest
     config, models, job = ServerConfig.model_validate({}), list[ModelRequest](), Job([], [])
     if args.site is not None:
         config, models, job = SiteFile(Path(args.site)).served()
-        # Another server's models are for the cameras; who wants to ask for them asks that server.
-        models = [model for model in models if model.endpoint is None]
     given = {
         name: value for name in ("host", "port", "auth", "access_log") if (value := getattr(args, name)) is not None
     }
@@ -106,8 +106,8 @@ def _settings(args: argparse.Namespace) -> tuple[ServerConfig, list[ModelRequest
 
 
 def _model(text: str) -> ModelRequest:
-    if "://" in text:
-        raise ConfigError(f"--model {redact(text)}: a server's model cannot be served on; name a file")
-    id, _, path = text.rpartition("=")
-    id = id or Path(path).stem
-    return parse(ModelConfig, {"path": path}, lambda field: "--model").request(id, Path())
+    id, given, source = text.partition("=")
+    if not given or "://" in id:  # a URL may have `=` in it
+        id, source = "", text
+    request = parse(ModelConfig, named(source), lambda field: "--model").request(id, Path())
+    return request if id else replace(request, id=request.path.as_posix() if request.endpoint else request.path.stem)

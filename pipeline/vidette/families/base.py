@@ -26,6 +26,7 @@ class Thresholds:
                     Ultralytics does) or `exact` (shared area of the two rectangles, greedy)
     agnostic        NMS across classes
     classes         class ids to keep, None for all
+    names           names of classes to keep, where numbers become known with the answers only (families/remote.py)
     max_detections  objects kept per picture, best first
     max_candidates  candidates that enter NMS, best first: bounds the worst case; what is cut is reported
     masks           `accurate` at the resolution of the source picture, `fast` at that of the model's prototypes
@@ -43,6 +44,7 @@ class Thresholds:
     outline: Outline = field(default_factory=Outline)
     top_k: int = 5
     rotated_iou: Literal["probabilistic", "exact"] = "probabilistic"
+    names: frozenset[str] | None = None
 
     def class_mask(self, count: int) -> npt.NDArray[np.bool_]:
         """(count,) bool: which classes may appear."""

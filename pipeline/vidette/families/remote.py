@@ -131,6 +131,8 @@ class Answers:
     def _wanted(self, name: str, number: int, limits: Thresholds) -> bool:
         if self.classes is not None and name not in self.classes and str(number) not in self.classes:
             return False
+        if limits.names is not None and name not in limits.names:
+            return False
         return limits.classes is None or number in limits.classes
 
     def _detections(self, rows: list[Row], letterbox: Letterbox, limits: Thresholds) -> Detections:

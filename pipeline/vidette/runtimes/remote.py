@@ -81,11 +81,12 @@ class Remote:
 
 
 class JpegBuffer:
-    """A batch of pictures as they are sent: slots hold `bytes`."""
+    """A batch of pictures as they are sent: slots hold `bytes`; `asked` what is asked of each, None for the model's."""
 
-    __slots__ = ("padded", "slots")
+    __slots__ = ("asked", "padded", "slots")
 
     def __init__(self, count: int) -> None:
+        self.asked: list[Asked | None] = [None] * count
         self.slots: npt.NDArray[Any] = np.empty(count, object)
         self.padded: list[object] = [None] * count
 
@@ -146,14 +147,18 @@ class RemoteSession:
         it. Raises ModelError once it is to stop."""
         if self._stopping:
             raise ModelError(f"{self._id}: stopped")
+        assert isinstance(buffer, JpegBuffer)
+        groups: dict[Asked, list[int]] = {}  # one request asks the same of all its pictures
+        for index in range(count):
+            groups.setdefault(buffer.asked[index] or self._asked, []).append(index)
         pictures = [bytes(buffer.slots[index]) for index in range(count)]
-        exchange = asyncio.run_coroutine_threadsafe(self._answers(pictures), self._loop)
+        exchange = asyncio.run_coroutine_threadsafe(self._of_groups(groups, pictures), self._loop)
         try:
             found = exchange.result()
         except CancelledError:
             raise ModelError(f"{self._id}: stopped") from None
         outputs = np.empty(count, object)
-        for index, answer in enumerate(found):
+        for index, answer in found:
             outputs[index] = answer
         return [outputs]
 
@@ -175,17 +180,26 @@ class RemoteSession:
         for task in asyncio.all_tasks(self._loop):
             task.cancel()
 
-    async def _answers(self, pictures: Sequence[bytes]) -> list[dict[str, Any] | Trouble]:
+    async def _of_groups(
+        self, groups: dict[Asked, list[int]], pictures: Sequence[bytes]
+    ) -> list[tuple[int, dict[str, Any] | Trouble]]:
+        async def of(asked: Asked, indexes: list[int]) -> list[tuple[int, dict[str, Any] | Trouble]]:
+            found = await self._answers(asked, [pictures[index] for index in indexes])
+            return list(zip(indexes, found, strict=True))
+
+        return [pair for pairs in await asyncio.gather(*(of(*group) for group in groups.items())) for pair in pairs]
+
+    async def _answers(self, asked: Asked, pictures: Sequence[bytes]) -> list[dict[str, Any] | Trouble]:
         if self._stopping:
             raise asyncio.CancelledError
         try:
-            return list(await self._asked_for(pictures))
+            return list(await self._asked_for(asked, pictures))
         except Trouble as trouble:
             if len(pictures) > 1 and trouble.picture:  # one must not cost its neighbours
-                return [answer for picture in pictures for answer in await self._answers([picture])]
+                return [answer for picture in pictures for answer in await self._answers(asked, [picture])]
             return [trouble] * len(pictures)
 
-    async def _asked_for(self, pictures: Sequence[bytes]) -> list[dict[str, Any]]:
+    async def _asked_for(self, asked: Asked, pictures: Sequence[bytes]) -> list[dict[str, Any]]:
         """Raises Trouble when the frames' time is over, or asking again is no use."""
         deadline = time.monotonic() + self._endpoint.options.timeout
         broken = False
@@ -194,7 +208,7 @@ class RemoteSession:
                 raise self._trouble
             try:
                 async with asyncio.timeout(max(0.0, deadline - time.monotonic())):
-                    found = await self._exchange(pictures)
+                    found = await self._exchange(asked, pictures)
             except TimeoutError:
                 seconds = self._endpoint.options.timeout
                 trouble = Trouble(f"{self._endpoint}: no answer within {seconds:g} s", again=True)
@@ -229,12 +243,12 @@ class RemoteSession:
         longest = min(_LONGEST_PAUSE_S, _PAUSE_S * 2.0 ** min(self._failures - 1, 16))
         return trouble.after + longest * random.uniform(0.5, 1)
 
-    async def _exchange(self, pictures: Sequence[bytes]) -> list[dict[str, Any]]:
+    async def _exchange(self, asked: Asked, pictures: Sequence[bytes]) -> list[dict[str, Any]]:
         import httpx
 
         endpoint = self._endpoint
         try:
-            response = await self._client.request(**request(endpoint, self._asked, pictures).arguments())
+            response = await self._client.request(**request(endpoint, asked, pictures).arguments())
         except (httpx.TransportError, httpx.InvalidURL) as error:
             raise unreached(endpoint, error) from None
         body = body_of(endpoint, response)

@@ -47,7 +47,9 @@ def limits(held: Held, wanted: Wanted) -> Thresholds:
     names = ("confidence", "iou", "agnostic", "max_detections", "max_candidates", "masks", "outline", "top_k")
     asked = {name: value for name in names if (value := getattr(wanted, name)) is not None}
     chosen = replace(model.limits, **asked)
-    if wanted.classes is not None:
+    if wanted.classes is not None and model.request.endpoint is not None:
+        chosen = replace(chosen, names=frozenset(wanted.classes))
+    elif wanted.classes is not None:
         by_name = {name: index for index, name in enumerate(model.labels)}
         chosen = replace(chosen, classes=tuple(by_name[name] for name in wanted.classes if name in by_name))
     return chosen
@@ -106,6 +108,13 @@ async def predict(
     finally:
         for item in items:
             item.cancelled = True  # those that have answered do not mind
+
+
+def refused(failure: Failure) -> RequestError:
+    """A picture's failure as the client is told it."""
+    if failure.code == "stopped":
+        return busy(failure.message)
+    return RequestError({"pixels": 400, "remote": 502}.get(failure.code, 500), failure.message)
 
 
 def _deliver(

@@ -2,26 +2,24 @@
 
 import asyncio
 import os
-import threading
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 
 from vidette.budget import resident
 from vidette.engine import DRAIN_S, plan_line
 from vidette.errors import ModelError
+from vidette.giving_way import giving_way, unlocked
 from vidette.job import ModelRequest
 from vidette.lane import Lane
 from vidette.models import Described, Model, describe, load
+from vidette.runtimes.base import PlanMode
 
 _USUAL = ((640, 480), (1280, 720))
 """Sizes of the pictures that most clients send."""
-_NICE = 10
-"""By how much loading gives way."""
 
 Version = tuple[int, int, int]
 """What tells one content of a file from another: time of change, size, inode."""
@@ -75,11 +73,14 @@ class Loader:
 
 def _open(request: ModelRequest) -> Opened:
     begin, version, before = time.monotonic(), version_of(request.path), resident()
-    mode = "adaptive" if request.plan == "auto" else request.plan
-    with _giving_way():
+    # of a server's model: clients wait for it as files do, and are no camera whose next picture is newer
+    auto: PlanMode = "adaptive" if request.endpoint is None else "throughput"
+    mode = auto if request.plan == "auto" else request.plan
+    with giving_way():
         described = describe(request.source)
         lane = Lane(load(request, mode, described))
-        _run_once(lane.model)
+        if request.endpoint is None:
+            _run_once(lane.model)
         lane.start()
     size = max(resident() - before, lane.model.bytes)
     reason = "as asked" if request.plan != "auto" else "auto: for clients"
@@ -87,63 +88,16 @@ def _open(request: ModelRequest) -> Opened:
 
 
 def _run_once(model: Model) -> None:
-    """Compile what pictures of the usual shapes will need, alone and beside others; the first client would wait for it.
+    """Compile what pictures of the usual shapes will need; the first client would wait for it.
 
-    A shape that the model does not run at is told to the client who sends it.
+    It runs on one core, because others are answering. A shape that the model does not run at is told to the client who
+    sends it.
     """
     for shape in dict.fromkeys(model.letterbox(*size).shape for size in _USUAL):
         with suppress(ModelError):
             buffer = model.session.buffer(shape)
-            for alone in (False, True):
-                model.session.run(buffer, 1, alone=alone)
-
-
-@contextmanager
-def _giving_way() -> Iterator[None]:
-    """Low priority for this thread, so that loading takes only what answering leaves.
-
-    Threads inherit it, also those that the new model will answer with: they are raised again at the end. Where the
-    system does not allow that (no CAP_SYS_NICE, see setpriority(2)) the priority stays as it is.
-    """
-    me = threading.get_native_id()
-    usual = os.getpriority(os.PRIO_PROCESS, me)
-    if not _may_raise():
-        yield
-        return
-    before = _threads()
-    os.setpriority(os.PRIO_PROCESS, me, usual + _NICE)
-    try:
-        yield
-    finally:
-        for thread in (_threads() - before) | {me}:
-            with suppress(OSError):  # it has ended meanwhile
-                os.setpriority(os.PRIO_PROCESS, thread, usual)
-
-
-@cache
-def _may_raise() -> bool:
-    """Whether a thread may get its priority back: asked with one that ends anyway."""
-    found: list[bool] = []
-
-    def ask() -> None:
-        me = threading.get_native_id()
-        usual = os.getpriority(os.PRIO_PROCESS, me)
-        with suppress(OSError):
-            os.setpriority(os.PRIO_PROCESS, me, usual + 1)
-            os.setpriority(os.PRIO_PROCESS, me, usual)
-            found.append(True)
-
-    thread = threading.Thread(target=ask, name="vidette:priority")
-    thread.start()
-    thread.join()
-    return bool(found)
-
-
-def _threads() -> set[int]:
-    """All threads of this process; none where /proc does not say."""
-    with suppress(OSError):
-        return set(map(int, os.listdir("/proc/self/task")))
-    return set()
+            with unlocked():
+                model.session.run(buffer, 1)
 
 
 def _close(lanes: Iterable[Lane]) -> None:

@@ -34,12 +34,13 @@ _STATUS = {
     429: "More requests than the key may make",
     500: "The model cannot be loaded, or an internal error",
     501: "Not served by this version",
+    502: "The server that has the model did not answer, or not well",
     503: "Overloaded, still loading, or shutting down",
     504: "Not answered in time",
 }
 _GUARDED = (401, 403, 429, 500, 503)
-_INFERRING = (400, 401, 403, 404, 408, 413, 422, 429, 500, 503, 504)
-_MANAGING = (400, 401, 403, 404, 408, 409, 413, 422, 429, 500, 503)
+_INFERRING = (400, 401, 403, 404, 408, 413, 422, 429, 500, 502, 503, 504)
+_MANAGING = (400, 401, 403, 404, 408, 409, 413, 422, 429, 500, 502, 503)
 
 
 def _object(required: dict[str, Schema], **optional: Schema) -> Schema:
@@ -127,7 +128,7 @@ _HOSTED_BODY = {
 _JSON = "application/json"
 _INFER: Schema = {"anyOf": [_ref("Prediction"), _list(_ref("Prediction"))]}
 _HUB = ({"multipart/form-data": _FORM}, {_JSON: _ref("Images")}, _INFERRING)
-_PROJECT = (None, {_JSON: _ANY}, (401, 403, 404, 422, 500, 503))
+_PROJECT = (None, {_JSON: _ANY}, (401, 403, 404, 422, 500, 502, 503))
 _ROUTES: dict[str, tuple[dict[str, Schema] | None, dict[str, Schema], tuple[int, ...]]] = {
     "/healthz": (None, {_JSON: _object({"status": _TEXT})}, ()),
     "/readiness": (None, {_JSON: _object({"status": _TEXT}, failed=_list(_TEXT))}, ()),

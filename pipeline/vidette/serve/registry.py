@@ -23,6 +23,8 @@ log = logging.getLogger("vidette.serve")
 
 _LOOK_S = 1.0
 """A file is asked so often whether it is a new version."""
+_ASKED_AGAIN_S = 2.0
+"""A server that did not have the model, or did not answer, is asked again after so long."""
 _PATIENCE_S = 5.0
 """A client waits so long for the folder of models."""
 _AGAIN_S = 60.0
@@ -79,12 +81,24 @@ class Held:
     @property
     def failed_lately(self) -> bool:
         """Whether the last loading failed, not long ago."""
-        return self.error is not None and time.monotonic() - self._tried < _AGAIN_S
+        again = _AGAIN_S if self.request.endpoint is None else _ASKED_AGAIN_S
+        return self.error is not None and time.monotonic() - self._tried < again
+
+    @property
+    def unloadable(self) -> int:
+        """The status for clients when it cannot be loaded: 502 blames the server that has it."""
+        return 500 if self.request.endpoint is None else 502
 
     def due(self) -> bool:
         """Whether the file is to be looked at again, for a new version; whoever is told so looks."""
         now = time.monotonic()
-        if self.loading is not None or self.looked_at or now - self._looked < _LOOK_S:
+        if (
+            self.request.endpoint is not None
+            or self.streams
+            or self.loading is not None
+            or self.looked_at
+            or now - self._looked < _LOOK_S
+        ):
             return False
         self._looked, self.looked_at = now, True
         return True
@@ -163,13 +177,11 @@ class Registry:
 
     async def describe(self, held: Held) -> Described:
         """What the model's file is, without loading it. Raises RequestError 500 when it cannot be read."""
-        if held.described is None and held.request.endpoint is not None:
-            raise busy(f"model {held.id}: its server has not been asked yet")  # that takes time, and is done by loading
         if held.described is None:
             try:
-                held.described = await self._disk.ask(describe, held.request.path)
+                held.described = await self._disk.ask(describe, held.request.source)
             except VidetteError as error:
-                raise RequestError(500, f"model {held.id} cannot be read: {_told(error, held)}") from None
+                raise RequestError(held.unloadable, f"model {held.id} cannot be read: {_told(error, held)}") from None
         return held.described
 
     def loaded(self) -> list[Held]:
@@ -193,7 +205,7 @@ class Registry:
         try:
             if held.lane is None:
                 await self.load(held, patience)
-            elif not held.streams and held.due():
+            elif held.due():
                 self._task(self._renew(held))
             held.used = time.monotonic()
             yield held
@@ -207,14 +219,14 @@ class Registry:
         if held.loading is None and held.failed_lately:
             same = await self._disk.ask(version_of, held.request.path) == held.version
             if same and held.failed_lately and held.loading is None:
-                raise RequestError(500, f"model {held.id} cannot be loaded: {held.error}")
+                raise RequestError(held.unloadable, f"model {held.id} cannot be loaded: {held.error}")
         loading = held.loading or self._begin(held, held)
         try:
             await asyncio.wait_for(asyncio.shield(loading), patience)
         except TimeoutError:
             raise busy(f"model {held.id} is still loading; try again", 2) from None
         if held.lane is None:
-            raise RequestError(500, f"model {held.id} cannot be loaded: {held.error}")
+            raise RequestError(held.unloadable, f"model {held.id} cannot be loaded: {held.error}")
 
     async def unload(self, held: Held) -> None:
         """Let a model go, when the requests that use it are answered. Raises RequestError 409 when cameras use it."""
@@ -325,4 +337,4 @@ def _told(error: Exception, held: Held) -> str:
     """One line without the folders of this machine."""
     text = str(error) if isinstance(error, VidetteError) else f"{type(error).__name__}: {error}"
     path = held.request.path
-    return " ".join(text.replace(str(path), path.name).split())
+    return " ".join((text if held.request.endpoint else text.replace(str(path), path.name)).split())

@@ -18,7 +18,7 @@ from vidette.predictions.classification import Classification
 from vidette.predictions.detections import Detections
 from vidette.predictions.semantic import SemanticMap
 from vidette.result import Result
-from vidette.serve.answering import Wanted
+from vidette.serve.answering import Wanted, refused
 from vidette.serve.errors import RequestError
 from vidette.serve.visualising import jpeg
 
@@ -94,8 +94,7 @@ def answer(
 ) -> dict[str, Any]:
     """The body for one picture. Raises RequestError when it failed."""
     if isinstance(outcome, Failure):
-        status = 400 if outcome.code == "pixels" else 503 if outcome.code == "stopped" else 500
-        raise RequestError(status, outcome.message)
+        raise refused(outcome)
     fields = _fields(outcome, shown)
     body: dict[str, Any] = {
         "inference_id": inference_id,

@@ -15,7 +15,7 @@ from vidette.predictions.classification import Classification
 from vidette.predictions.semantic import SemanticMap
 from vidette.remote.dialects import HUB_TASKS
 from vidette.result import Result
-from vidette.serve.errors import RequestError
+from vidette.serve.answering import refused
 from vidette.serve.registry import Held
 from vidette.serve.server import Server
 
@@ -40,7 +40,7 @@ def dumped(outcome: Result | Failure, written: Written) -> bytes:
 def picture_answer(outcome: Result | Failure, written: Written) -> dict[str, Any]:
     """The entry of a picture. Raises RequestError when it failed."""
     if isinstance(outcome, Failure):
-        raise RequestError(400 if outcome.code == "pixels" else 500, outcome.message)
+        raise refused(outcome)
     stages = outcome.stages
     image = {
         "shape": [outcome.height, outcome.width],
