@@ -195,3 +195,28 @@ def test_a_feed_whose_front_changes_shape_stands_in_the_right_line() -> None:
         taken += batcher.take(4)
     assert [item.number for item in taken] == [1, 2]
     assert batcher.waiting == 0
+
+
+def test_a_stream_that_begins_again_is_waited_for_only_when_it_has_a_pace_again() -> None:
+    batcher: Batcher[Item] = Batcher(8, max_delay=0.1)
+    a = batcher.open(2, "newest")
+
+    def wait_of_another(now: float) -> float:
+        another = batcher.open(2, "newest")
+        batcher.put(another, Item(1, 0), now)
+        return batcher.hold(batcher.take(8), now)
+
+    for at in (0.0, 0.05):
+        batcher.put(a, Item(0, 0), at)
+        batcher.take(8)
+    assert wait_of_another(0.06) > 0  # `a` is expected at 0.1
+    batcher.close(a)
+    assert wait_of_another(0.07) == 0
+    batcher.reopen(a)
+    assert wait_of_another(0.08) == 0
+    for at in (5.0, 5.05):
+        batcher.put(a, Item(0, 0), at)
+        batcher.take(8)
+    assert wait_of_another(5.06) > 0
+    batcher.reopen(a)
+    assert batcher.feeds.count(a) == 1

@@ -43,6 +43,10 @@ class Feed(Generic[T]):
             self.interval = gap if self.interval is None else self.interval + 0.2 * (gap - self.interval)
         self._last = now
 
+    def forget(self) -> None:
+        """Expect nothing."""
+        self.interval = self._last = None
+
     def next_due(self) -> float | None:
         """When the next item may be expected; None while that is unknown."""
         return None if self._last is None or self.interval is None else self._last + self.interval
@@ -72,9 +76,15 @@ class Batcher(Generic[T]):
         return feed
 
     def close(self, feed: Feed[T]) -> None:
-        """The stream brings nothing more; what it has waiting still goes."""
+        """The stream brings nothing more, unless `reopen`; what it has waiting still goes."""
         if feed in self.feeds:
             self.feeds.remove(feed)
+
+    def reopen(self, feed: Feed[T]) -> None:
+        """The stream begins again: when it brought something before says nothing of when it will."""
+        if feed not in self.feeds:
+            self.feeds.append(feed)
+        feed.forget()
 
     def put(self, feed: Feed[T], item: T, now: float) -> T | None:
         """Queue an item; returns the one it displaced, if any."""

@@ -114,9 +114,7 @@ class Engine:
         for stream in self.streams:
             if not stream.join(deadline or time.monotonic() + DRAIN_S):
                 log.error("stream %s did not stop in time", stream.request.id)
-            stream.discard()  # only now: as long as the lane ran, the room would have been filled again
-            if stream.ledger.ended is None:
-                stream.ledger.ended = time.monotonic()
+            stream.discard()
         for outlet in self._started_outlets:
             outlet.stop()
         for outlet in self._started_outlets:
@@ -139,7 +137,7 @@ class Engine:
             "wall_s": round(wall, 3),
             "interrupted": self.interrupted,
             "models": [self._model_report(lane, wall) for lane in self.lanes.values()],
-            "streams": [stream.ledger.report() for stream in self.streams],
+            "streams": [stream.report() for stream in self.streams],
             "sinks": [outlet.ledger.report() for outlet in self.outlets],
         }
 

@@ -110,7 +110,8 @@ class Entry:
         self, lane: "Host", feed: Feed[Item], way_out: Exit, streams: int, on_abort: Callable[[str], None]
     ) -> None:
         self.exit: Exit = way_out
-        self.aborted = False
+        self.refusing: str | None = None
+        """Why no frame is taken: the reason under which those that still come are dropped."""
         self._lane = lane
         self._feed = feed
         self._space = threading.Condition(lane.lock)
@@ -132,14 +133,20 @@ class Entry:
         lane, feed = self._lane, self._feed
         with lane.lock:
             if self._lossless:
-                while feed.ring.full and not (lane.stopping or self.aborted):
+                while feed.ring.full and not lane.stopping:  # who refuses empties the ring
                     self._space.wait()
-            if lane.stopping or self.aborted:
+            if lane.stopping or self.refusing:
                 return False
             displaced = lane.add(feed, item)
         if displaced is not None:
             self.exit.ledger.drop("overwritten")
         return True
+
+    def open(self) -> None:
+        """The stream begins again: frames are taken, and leave behind those of before."""
+        with self._lane.lock:
+            self.refusing = None
+            self._lane.batcher.reopen(self._feed)
 
     def close(self) -> None:
         """Nothing more comes; what waits still goes."""
@@ -150,19 +157,20 @@ class Entry:
         """Called by the lane, which holds the lock, when it stops: nobody waits for room any more."""
         self._space.notify_all()
 
-    def discard(self, reason: str) -> None:
-        """Count what still waits as dropped."""
+    def refuse(self, reason: str) -> None:
+        """Take nothing more until `open`, and count what still waits as dropped."""
         with self._lane.lock:
+            self.refusing = self.refusing or reason
             dropped = self._lane.batcher.discard(self._feed)
             self._space.notify_all()
         self.exit.ledger.drop(reason, len(dropped))
 
     def abort(self, message: str) -> None:
         """The model cannot serve this stream: end it, its neighbours go on."""
-        if not self.aborted:
-            self.aborted = True
+        if self.refusing is None:
+            self.refusing = "model"
             self._on_abort(message)
-            self.discard("model")
+            self.refuse("model")
 
     @property
     def done(self) -> bool:
@@ -199,7 +207,6 @@ class Desk:
     exit = None
 
     def __init__(self, lane: "Host", feed: Feed[Item], capacity: int) -> None:
-        self.aborted = False
         self._lane = lane
         self._feed = feed
         self.capacity = capacity

@@ -35,6 +35,8 @@ class Exit:
         self._on_failure = on_failure
         self._lock = threading.Lock()
         self._next = 0
+        self.last = 0.0
+        """When the latest frame left (monotonic)."""
         self._held: dict[int, tuple[Result | Failure, Picture | None, float]] = {}
 
     @property
@@ -55,13 +57,14 @@ class Exit:
                 self._next += 1
 
     def _release(self, outcome: Result | Failure, picture: Picture | None, arrived: float) -> None:
+        self.last = time.monotonic()
         if isinstance(outcome, Failure):
             if not self.ledger.failed:
                 self._on_failure(outcome.message)
             self.ledger.failed[outcome.code] += 1
             return
         found = outcome.predictions
-        self.ledger.add_result(outcome.stages, outcome.batch, len(found), found.cut, time.monotonic() - arrived)
+        self.ledger.add_result(outcome.stages, outcome.batch, len(found), found.cut, self.last - arrived)
         for outlet in self._plain:
             outlet.put(outcome, self._waits)
         if self._drawing:

@@ -39,7 +39,7 @@ class Histogram:
 
 
 class StreamLedger:
-    """One stream's numbers.
+    """One stream's numbers, over all its epochs.
 
     `decoded` and `unreadable` belong to the decoding thread, `dropped` has a lock of its own, the rest belongs to
     whoever holds the exit of the stream.
@@ -56,19 +56,22 @@ class StreamLedger:
         self.dropped: Counter[str] = Counter()
         self.failed: Counter[str] = Counter()
         self.unreadable: Counter[str] = Counter()
-        self.error: str | None = None
+        self.error: str | None = None  # the last
         self.latency = Histogram()
         self.stages = StageTimes()
         self.batch_sum = 0
         self.started: float | None = None
         self.ended: float | None = None
         self.expected: int | None = None
+        self._earlier_s = 0.0  # of the epochs before this one
         self._dropping = threading.Lock()
 
-    @property
-    def in_flight(self) -> int:
-        """Decoded frames that have not ended yet."""
-        return self.decoded - self.results - self.dropped.total() - self.failed.total()
+    def begin(self) -> None:
+        """An epoch begins; the pause before it is no time of the stream."""
+        now = time.monotonic()
+        if self.started is not None:
+            self._earlier_s += (now if self.ended is None else self.ended) - self.started
+        self.started, self.ended = now, None
 
     @property
     def ended_frames(self) -> int:
@@ -109,25 +112,28 @@ class StreamLedger:
     def report(self) -> dict[str, Any]:
         """Plain values for JSON; durations in seconds, stage times in milliseconds per result."""
         end = self.ended if self.ended is not None else time.monotonic()
-        wall = end - self.started if self.started is not None else 0.0
-        count = max(1, self.results)
+        wall = self._earlier_s + (end - self.started if self.started is not None else 0.0)
+        # Ends first, then what was decoded: frames that move on meanwhile are in flight, and the columns add up.
+        results, dropped, failed = self.results, dict(self.dropped), dict(self.failed)
+        decoded = self.decoded
+        count = max(1, results)
         stages = self.stages
         return {
             "stream": self.stream,
             "model": self.model,
-            "decoded": self.decoded,
+            "decoded": decoded,
             "inferred": self.inferred,
-            "results": self.results,
-            "dropped": dict(self.dropped),
-            "failed": dict(self.failed),
+            "results": results,
+            "dropped": dropped,
+            "failed": failed,
             "unreadable": dict(self.unreadable),
-            "in_flight": self.in_flight,
+            "in_flight": decoded - results - sum(dropped.values()) - sum(failed.values()),
             "objects": self.objects,
             "candidates_cut": self.cut,
             "error": self.error,
             "wall_s": round(wall, 3),
-            "fps": round(self.results / wall, 2) if wall > 0 else None,
-            "mean_batch": round(self.batch_sum / count, 2) if self.results else None,
+            "fps": round(results / wall, 2) if wall > 0 else None,
+            "mean_batch": round(self.batch_sum / count, 2) if results else None,
             "latency_p50_ms": _ms(self.latency.quantile(0.5)),
             "latency_p99_ms": _ms(self.latency.quantile(0.99)),
             "stages_ms": {

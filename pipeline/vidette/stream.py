@@ -4,6 +4,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
+from typing import Any, Literal
 
 from vidette.errors import SourceError
 from vidette.exit import Exit
@@ -23,8 +24,19 @@ _TOLD = 10
 """Unreadable items that are named in the log, per stream; all are counted."""
 
 
+State = Literal["running", "stopped", "ended", "failed"]
+
+
 class Stream:
-    """The life of one stream; everything it does is counted in its ledger."""
+    """The life of one stream; everything it does is counted in its ledger.
+
+    Each `start` opens the source anew and is an *epoch*, with a thread of its own; there are never two at once. The way
+    into the lane, the way out to the sinks and the ledger stay, so that results leave in order over all epochs.
+
+    epoch      the number of this epoch, from 0; records carry it
+    decoding   whether the thread is at work, or hangs in its source
+    error      why this epoch failed
+    """
 
     def __init__(
         self,
@@ -38,33 +50,65 @@ class Stream:
         self.request = request
         self.ledger = StreamLedger(request.id, request.model)
         self.facts: SourceFacts | None = None
-        self.decoding = True
+        self.epoch = -1
+        self.decoding = False
+        self.error: str | None = None
         self._outlets = [outlet for outlet in outlets if outlet.sink.delivery == "every"]
         self._on_end = on_end
+        self._threads = threads
         self._stop = threading.Event()
-        self._options = SourceOptions(request.id, 0, threads, request.mode, self._stop)
-        way_out = Exit(self.ledger, outlets, request.mode == "lossless", self._first_failure)
+        self._stopped = False  # because somebody asked
+        self._exit = Exit(self.ledger, outlets, request.mode == "lossless", self._first_failure)
         policy: Policy = "lossless" if request.mode == "lossless" else "newest"
-        self._entry = lane.open(policy, way_out, self._abort, peers)
-        self._thread = threading.Thread(target=self._run, name=f"vidette:decode:{request.id}", daemon=True)
+        self._entry = lane.open(policy, self._exit, self._abort, peers)
+        self._thread: threading.Thread | None = None
+        self._decoded_until = 0.0
 
     def start(self) -> None:
-        """Start decoding."""
-        self.ledger.started = time.monotonic()
+        """Open the source and decode, in a new epoch; not while `decoding`."""
+        assert not self.decoding
+        self.epoch += 1
+        self.error = None
+        self._stop, self._stopped = threading.Event(), False
+        self.decoding = True
+        self.ledger.begin()
+        self._entry.open()
+        options = SourceOptions(self.request.id, self.epoch, self._threads, self.request.mode, self._stop)
+        name = f"vidette:decode:{self.request.id}"
+        self._thread = threading.Thread(target=self._run, args=(options,), name=name, daemon=True)
         self._thread.start()
 
     def stop(self) -> None:
         """Decode no further; what is queued still goes."""
+        self._stopped = self._stopped or self.state == "running"
         self._stop.set()
 
     def discard(self) -> None:
-        """Give up what is queued; counted as dropped(stopped)."""
-        self._entry.discard("stopped")
+        """Give up what is queued, and what a source that hangs may still bring; counted as dropped(stopped)."""
+        self._entry.refuse("stopped")
+        if not self.done and self.ledger.ended is None:
+            self.ledger.ended = time.monotonic()
 
     def join(self, deadline: float) -> bool:
         """Wait for the decoding thread until `deadline` (monotonic)."""
+        if self._thread is None:
+            return True
         self._thread.join(max(0.0, deadline - time.monotonic()))
         return not self._thread.is_alive()
+
+    @property
+    def state(self) -> State:
+        """`stopped` as soon as that was asked for: the last frames may still be under way, and a source may hang."""
+        if self._stopped:
+            return "stopped"
+        if self.error is not None:
+            return "failed"
+        return "running" if self.decoding else "ended"
+
+    def report(self) -> dict[str, Any]:
+        """The ledger's; a stream that has ended is known to have."""
+        _ = self.done
+        return self.ledger.report()
 
     @property
     def done(self) -> bool:
@@ -72,19 +116,20 @@ class Stream:
         if self.decoding or not self._entry.done:
             return False
         if self.ledger.ended is None:
-            self.ledger.ended = time.monotonic()
+            self.ledger.ended = max(self._decoded_until, self._exit.last)
         return True
 
-    def _run(self) -> None:
+    def _run(self, options: SourceOptions) -> None:
+        before = self._seen
         try:
-            source = open_source(self.request.url, self._options)
+            source = open_source(self.request.url, options)
             try:
                 self.facts = source.facts
                 self.ledger.expected = source.facts.frames
                 self._pump(source.frames())
             finally:
                 source.close()
-            if not (self.ledger.decoded or self.ledger.unreadable or self._stop.is_set()):
+            if self._seen == before and not self._stop.is_set():
                 url = redact(self.request.url)
                 self._end_with(f"{url}: no picture in it could be decoded; a recording may lack its first key frame")
         except SourceError as error:
@@ -93,8 +138,14 @@ class Stream:
             self._end_with(f"{self.request.id}: {redact(self.request.url)}: {error!r}")
         finally:
             self._entry.close()
+            self._decoded_until = time.monotonic()
             self.decoding = False
             self._on_end()
+
+    @property
+    def _seen(self) -> int:
+        """What the source has brought, over all epochs."""
+        return self.ledger.decoded + self.ledger.unreadable.total()
 
     def _pump(self, frames: Iterator[Frame | Unreadable]) -> None:
         ledger, entry, stop = self.ledger, self._entry, self._stop
@@ -111,10 +162,10 @@ class Stream:
             else:
                 ledger.decoded += 1
                 if not entry.put(frame, decode_s):
-                    ledger.drop("model" if entry.aborted else "stopped")
+                    ledger.drop(entry.refusing or "stopped")
                     return
                 self._wait_for_sinks()
-            if stop.is_set() or entry.aborted:
+            if stop.is_set() or entry.refusing:
                 return
             begin = time.monotonic()
 
@@ -131,7 +182,7 @@ class Stream:
         self.ledger.unreadable[item.code] += 1
 
     def _first_failure(self, message: str) -> None:
-        if self.ledger.error is None:  # else the stream has ended with the same words
+        if self.error is None:  # else the stream has ended with the same words
             log.warning("%s: %s", self.request.id, message)
 
     def _abort(self, message: str) -> None:
@@ -139,6 +190,6 @@ class Stream:
         self._end_with(message)
 
     def _end_with(self, message: str) -> None:
-        if self.ledger.error is None:
+        if self.error is None:
             log.error("%s: %s", self.request.id, message)
-            self.ledger.error = message
+            self.error = self.ledger.error = message
