@@ -21,7 +21,7 @@ class KeyConfig(_Closed):
     key: SecretStr | None = Field(None, description="the key; kept only as a hash")
     sha256: str | None = Field(None, pattern="^[0-9a-f]{64}$", description="the key's SHA-256, as sha256sum prints it")
     scopes: list[Literal["infer", "manage", "stream"]] = Field(
-        ["infer"], description="infer: predictions; manage: load and unload models; stream: control streams"
+        ["infer"], description="infer: predictions; manage: load and unload models; stream: see, stop and start streams"
     )
 
     @model_validator(mode="after")

@@ -75,10 +75,10 @@ class _State:
 
     def _streams(self) -> Iterator[Any]:
         frames = CounterMetricFamily("vidette_stream_frames", "Frames by what became of them", labels=["stream", "end"])
-        alive = GaugeMetricFamily("vidette_stream_running", "Whether the stream decodes", labels=["stream"])
+        alive = GaugeMetricFamily("vidette_stream_running", "Whether the stream runs", labels=["stream"])
         for stream, told in zip(self._engine.streams, self._engine.report()["streams"], strict=True):
             id = stream.request.id
-            alive.add_metric([id], stream.decoding)
+            alive.add_metric([id], stream.state == "running")
             frames.add_metric([id, "decoded"], told["decoded"])
             frames.add_metric([id, "result"], told["results"])
             for kind in ("dropped", "failed"):

@@ -26,9 +26,9 @@ _STATUS = {
     400: "The picture, form or request cannot be read",
     401: "No key, or a wrong one",
     403: "The key may not do this",
-    404: "There is no such model or path",
+    404: "There is no such model, stream or path",
     408: "The body came too slowly",
-    409: "A camera uses the model",
+    409: "A camera uses the model, or the stream's state forbids it",
     413: "The body is larger than this server takes",
     422: "A parameter or field is not what it should be",
     429: "More requests than the key may make",
@@ -83,12 +83,16 @@ _SCHEMAS: dict[str, Schema] = {
         {"images": _list(_object({"shape": {"type": ["array", "null"], "items": _WHOLE}, "results": _list(_ANY)})),
          "metadata": _ANY}
     ),
-    "Streams": _object({"streams": _list(_object(
+    "Stream": _object(
         {"id": _TEXT, "source": _TEXT, "model": _TEXT, "mode": {"enum": ["live", "lossless"]},
-         "state": {"enum": ["running", "ended", "failed"]}, "fps": {"type": ["number", "null"]}, "decoded": _WHOLE,
+         "state": {"enum": ["running", "stopped", "ended", "failed"]},
+         "reason": _MAYBE | {"description": "why it has failed, or cannot be started yet"},
+         "epoch": _WHOLE | {"description": "how often it was started again; records carry it"},
+         "fps": {"type": ["number", "null"], "description": "over all the time that it ran"}, "decoded": _WHOLE,
          "results": _WHOLE, "objects": _WHOLE, "dropped": _COUNTS, "failed": _COUNTS, "unreadable": _COUNTS,
-         "in_flight": _WHOLE, "error": _MAYBE}
-    ))}),
+         "in_flight": _WHOLE, "error": _MAYBE | {"description": "the last that went wrong, in any epoch"}}
+    ),
+    "Streams": _object({"streams": _list(_ref("Stream"))}),
 }  # fmt: skip
 
 _SHARE: Schema = {"type": "number", "minimum": 0, "maximum": 100}
@@ -128,6 +132,8 @@ _HOSTED_BODY = {
 _JSON = "application/json"
 _INFER: Schema = {"anyOf": [_ref("Prediction"), _list(_ref("Prediction"))]}
 _HUB = ({"multipart/form-data": _FORM}, {_JSON: _ref("Images")}, _INFERRING)
+_STREAM: dict[str, Schema] = {_JSON: _ref("Stream")}
+_CONTROL = (None, _STREAM, (401, 403, 404, 409, 429, 500, 503))
 _PROJECT = (None, {_JSON: _ANY}, (401, 403, 404, 422, 500, 502, 503))
 _ROUTES: dict[str, tuple[dict[str, Schema] | None, dict[str, Schema], tuple[int, ...]]] = {
     "/healthz": (None, {_JSON: _object({"status": _TEXT})}, ()),
@@ -135,6 +141,10 @@ _ROUTES: dict[str, tuple[dict[str, Schema] | None, dict[str, Schema], tuple[int,
     "/metrics": (None, {"text/plain": _TEXT}, ()),
     "/info": (None, {_JSON: _object({"name": _TEXT, "version": _TEXT, "uuid": _TEXT})}, ()),
     "/streams": (None, {_JSON: _ref("Streams")}, _GUARDED),
+    "/streams/{id}": (None, _STREAM, (401, 403, 404, 429, 500, 503)),
+    "/streams/{id}/stop": _CONTROL,
+    "/streams/{id}/start": _CONTROL,
+    "/streams/{id}/restart": _CONTROL,
     "/": ({"multipart/form-data": _FORM}, {_JSON: {"anyOf": [_ref("Images"), _object({"workspace": _TEXT})]}},
           _INFERRING),
     "/predict": _HUB,

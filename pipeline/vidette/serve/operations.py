@@ -1,4 +1,4 @@
-"""Health, readiness and what the server is."""
+"""Health, readiness, what the server is, and its streams."""
 
 from pathlib import Path
 from typing import Any
@@ -9,8 +9,10 @@ from starlette.responses import Response
 from vidette import __version__
 from vidette.serve.dialects.roboflow_keys import given_keys
 from vidette.serve.edge import json_response
+from vidette.serve.errors import RequestError
 from vidette.serve.metrics import CONTENT_TYPE
 from vidette.serve.server import Server
+from vidette.serve.streams import Action, tell
 
 router = APIRouter(tags=["operations"])
 
@@ -66,4 +68,50 @@ async def streams(request: Request) -> Response:
     """Needs a key with the scope `stream`, where keys are configured."""
     server: Server = request.app.state.server
     server.admit(request, given_keys(request), "stream")
-    return json_response({"streams": server.streams()})
+    return json_response({"streams": server.streams.told()})
+
+
+@router.get("/streams/{id:path}", summary="One camera and what became of its frames")
+async def stream(request: Request, id: str) -> Response:
+    """Needs a key with the scope `stream`, where keys are configured."""
+    server: Server = request.app.state.server
+    server.admit(request, given_keys(request), "stream")
+    return json_response(tell(server.streams.find(id)))
+
+
+@router.post("/streams/{id:path}/stop", summary="Stop a camera; its files stay open")
+async def stop(request: Request, id: str) -> Response:
+    """Frames that are decoded already come out. Answered within two seconds, also when the camera hangs: `reason` says
+    so then. Needs the scope `stream`, where keys are configured; has no body."""
+    return await _act(request, id, "stop")
+
+
+@router.post("/streams/{id:path}/start", summary="Start a camera that is stopped, has ended or failed")
+async def start(request: Request, id: str) -> Response:
+    """Its source is opened anew, as the site file names it, and a file is read from its beginning: records go on with
+    the next `epoch`. 409 while the camera still hangs. Needs the scope `stream`, where keys are configured; has no
+    body."""
+    return await _act(request, id, "start")
+
+
+@router.post("/streams/{id:path}/restart", summary="Stop a camera if it runs, and start it")
+async def restart(request: Request, id: str) -> Response:
+    """409 when the camera hangs: it is stopped then. Needs the scope `stream`, where keys are configured; has no
+    body."""
+    return await _act(request, id, "restart")
+
+
+async def _act(request: Request, id: str, action: Action) -> Response:
+    server: Server = request.app.state.server
+    caller = server.admit(request, given_keys(request), "stream")
+    if not server.keys:
+        _refuse_other_pages(request, server)
+    return json_response(await server.streams.act(id, action, caller.name))
+
+
+def _refuse_other_pages(request: Request, server: Server) -> None:
+    """Where nobody needs a key, any page that this machine's browser shows could stop cameras. Raises RequestError."""
+    origin = request.headers.get("origin")
+    if origin is None or origin.partition("://")[2] == request.headers.get("host") or origin in server.config.cors:
+        return
+    raise RequestError(403, "other sites' pages control streams only with a key, or when `cors` names their origin")

@@ -5,7 +5,6 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 from uuid import uuid4
 
 from starlette.requests import Request
@@ -22,8 +21,8 @@ from vidette.serve.models_folder import ModelsFolder
 from vidette.serve.pictures import PictureReader
 from vidette.serve.rates import Rates
 from vidette.serve.registry import Registry
+from vidette.serve.streams import Streams
 from vidette.server_settings import ServerConfig, refuse_open_door
-from vidette.urls import redact
 
 
 class Server:
@@ -39,6 +38,7 @@ class Server:
         refuse_open_door(config)
         self.config = config
         self.engine = Engine(job) if job.streams else None
+        self.streams = Streams(self.engine)
         self.keys = Keys(config.keys)
         self.rates = Rates(config.rate)
         self.metrics = Metrics()
@@ -130,23 +130,3 @@ class Server:
             client = request.client.host if request.client is not None else ""
             self.rates.count(caller.name if self.keys else client)
         return caller
-
-    def streams(self) -> list[dict[str, Any]]:
-        """What the cameras do: state, frames per second, and every end that frames came to."""
-        if self.engine is None:
-            return []
-        return [
-            {
-                "id": stream.request.id,
-                "source": redact(stream.request.url),
-                "model": stream.request.model,
-                "mode": stream.request.mode,
-                "state": "failed" if stream.ledger.error else "running" if stream.decoding else "ended",
-                **{name: told[name] for name in _TOLD},
-            }
-            for stream in self.engine.streams
-            for told in [stream.ledger.report()]
-        ]
-
-
-_TOLD = ("fps", "decoded", "results", "objects", "dropped", "failed", "unreadable", "in_flight", "error")
