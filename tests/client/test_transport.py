@@ -1,15 +1,18 @@
 """Refusals, retries, connections, deadlines, secrets; blocking and on an event loop alike."""
 
 import asyncio
+import math
 import pickle
 import subprocess
 import sys
+import threading
 import time
 import traceback
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from tests.client.recording import Recorder, Reply
@@ -19,6 +22,7 @@ from vidette.client import (
     HTTPServerConnectionError,
     InferenceConfiguration,
     InferenceHTTPClient,
+    pictures,
     wire,
 )
 
@@ -160,6 +164,33 @@ def test_the_label_of_json_does_not_matter(
 ) -> None:
     recorder.replies = [Reply(200, b'{"predictions": [], "time": 2}', {"Content-Type": "text/plain"})]
     assert infer(client, str(folder / "pictures" / "a.jpg")) == {"predictions": [], "time": 2}
+
+
+def test_numbers_that_are_none_are_read(
+    infer: Call, client: InferenceHTTPClient, recorder: Recorder, folder: Path
+) -> None:
+    recorder.replies = [Reply(200, b'{"predictions": [], "time": NaN}', {"Content-Type": "application/json"})]
+    assert math.isnan(infer(client, str(folder / "pictures" / "a.jpg"))["time"])
+
+
+@pytest.mark.parametrize(
+    ("given", "beside"), [("file", False), ("bytes", False), ("large file", True), ("array", True)]
+)
+def test_what_takes_long_is_done_beside_the_event_loop(
+    given: str, beside: bool, recorder: Recorder, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "large.jpg").write_bytes(bytes(1 << 21))
+    picture = {
+        "file": folder / "pictures" / "a.jpg",
+        "bytes": b"picture",
+        "large file": tmp_path / "large.jpg",
+        "array": np.zeros((8, 8, 3), np.uint8),
+    }[given]
+    threads = []
+    usual = pictures.to_base64
+    monkeypatch.setattr(pictures, "to_base64", lambda data: threads.append(threading.current_thread()) or usual(data))
+    _awaited(InferenceHTTPClient(recorder.url, KEY), picture)
+    assert [thread is not threading.main_thread() for thread in threads] == [beside]
 
 
 def test_a_refusal_stops_the_rest(infer: Call, recorder: Recorder, folder: Path) -> None:

@@ -18,37 +18,14 @@ as plain values, and returns the result. `transport.py` carries them, blocking o
 
 from typing import TYPE_CHECKING, Any
 
-_HOMES = {
+_HOMES = {  # the others are errors
     "InferenceHTTPClient": "http_client",
     "HubClient": "hub",
-    **dict.fromkeys(
-        (
-            "ApiKeyTransport",
-            "HTTPClientMode",
-            "InferenceConfiguration",
-            "VisualisationResponseFormat",
-        ),
-        "configuration",
-    ),
+    "ApiKeyTransport": "configuration",
+    "HTTPClientMode": "configuration",
+    "InferenceConfiguration": "configuration",
+    "VisualisationResponseFormat": "configuration",
     **dict.fromkeys(("ModelDescription", "RegisteredModels", "ServerInfo"), "descriptions"),
-    **dict.fromkeys(
-        (
-            "APIKeyNotProvided",
-            "EncodingError",
-            "FeatureDeprecatedError",
-            "HTTPCallErrorError",
-            "HTTPClientError",
-            "HTTPServerConnectionError",
-            "InvalidInputFormatError",
-            "InvalidModelIdentifier",
-            "InvalidParameterError",
-            "ModelNotInitializedError",
-            "ModelNotSelectedError",
-            "ModelTaskTypeNotSupportedError",
-            "WrongClientModeError",
-        ),
-        "errors",
-    ),
 }
 
 __all__ = [
@@ -105,8 +82,8 @@ if TYPE_CHECKING:
 
 def __getattr__(name: str) -> Any:
     """Import a public name when it is first used."""
-    if name not in _HOMES:
+    if name not in __all__:
         raise AttributeError(f"module 'vidette.client' has no attribute {name!r}")
     import importlib
 
-    return getattr(importlib.import_module(f"vidette.client.{_HOMES[name]}"), name)
+    return getattr(importlib.import_module(f"vidette.client.{_HOMES.get(name, 'errors')}"), name)

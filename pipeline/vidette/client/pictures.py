@@ -5,6 +5,7 @@ import binascii
 import io
 import os
 import re
+import stat
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -29,6 +30,8 @@ _JPEG_HOLDS = ("1", "L", "RGB", "CMYK", "YCbCr")
 """Modes of PIL that are sent as JPEG. The others have alpha, a palette or more bits, and are sent as PNG."""
 _LOOKS_LIKE_A_PATH = re.compile(r"[^A-Za-z0-9+/=_%\s-]")
 _LONGEST_PATH = 4096
+_SMALL = 1 << 20
+"""Bytes of a file that are read on the event loop: a fraction of a millisecond."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +66,11 @@ def encoded(pictures: Any, largest: Size | None = None) -> Plan[list[Encoded]]:
     given = flat(pictures)
     contents = iter((yield from exchange([Request("GET", picture) for picture in given if is_url(picture)])))
     ready = [next(contents).content if is_url(picture) else picture for picture in given]
-    return (yield from work(lambda: [_encoded(picture, largest) for picture in ready]))
+
+    def texts() -> list[Encoded]:
+        return [_encoded(picture, largest) for picture in ready]
+
+    return texts() if largest is None and all(map(_at_hand, ready)) else (yield from work(texts))
 
 
 def file_bytes(source: Any) -> tuple[str, bytes]:
@@ -79,6 +86,19 @@ def file_bytes(source: Any) -> tuple[str, bytes]:
 def to_base64(data: bytes) -> str:
     """As base64 text."""
     return base64.b64encode(data).decode("ascii")
+
+
+def _at_hand(picture: Any) -> bool:
+    """Whether it takes less time than being handed to a thread: nothing to encode, and little to read."""
+    if isinstance(picture, bytes) or (isinstance(picture, str) and len(picture) >= _LONGEST_PATH):
+        return True
+    if not isinstance(picture, str | os.PathLike):
+        return False
+    try:
+        found = os.stat(picture)
+    except (OSError, ValueError):  # no file
+        return True
+    return stat.S_ISREG(found.st_mode) and found.st_size <= _SMALL
 
 
 def _encoded(picture: Any, largest: Size | None) -> Encoded:

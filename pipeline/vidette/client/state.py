@@ -1,8 +1,9 @@
 """What a client has chosen: address, key, dialect, model, configuration. Makes requests of it, sends none."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
+from types import MappingProxyType
 from typing import Any, Literal, TypeAlias, TypeVar
 
 from vidette.client.aliases import resolve
@@ -131,13 +132,11 @@ class ClientState:
         path: str,
         *,
         key: KeyPlace,
-        query: dict[str, Any] | None = None,
-        body: dict[str, Any] | None = None,
-        text: str | None = None,
-        headers: dict[str, str] | None = None,
+        query: Mapping[str, Any] = MappingProxyType({}),
+        body: Mapping[str, Any] | None = None,
     ) -> Request:
         """A request to this server."""
-        return self.keyed(Request(method, f"{self.api_url}{path}", query or {}, headers or {}, body, text), key)
+        return self.keyed(Request(method, f"{self.api_url}{path}", query, body=body), key)
 
     def core_request(self, path: str, body: dict[str, Any]) -> Request:
         """A request for a model that is no project of a user; the dialect only says where the key goes."""
@@ -145,14 +144,14 @@ class ClientState:
         return self.request("POST", path, key=key, query=self._configuration.to_billing_query_parameters(), body=body)
 
     def keyed(self, request: Request, place: KeyPlace) -> Request:
-        """A request with what it owes to the key."""
-        transport = self._configuration.api_key_transport or ApiKeyTransport.LEGACY
-        places: list[Place] = []
-        if transport is not ApiKeyTransport.LEGACY:
-            places.append("bearer")
-        if transport is not ApiKeyTransport.HEADER and place != "header":
+        """A request with the key where it belongs."""
+        configuration = self._configuration
+        transport = configuration.api_key_transport or ApiKeyTransport.LEGACY
+        places: list[Place] = [] if transport is ApiKeyTransport.LEGACY else ["bearer"]
+        if place != "header" and transport is not ApiKeyTransport.HEADER:
             places.append(place)
             if place == "body" and not self.has_key:  # as `inference_sdk` tells it
                 request = replace(request, body={"api_key": None, **(request.body or {})})
-        secret = self._configuration.service_secret
-        return replace(request, secrets=() if secret is None else (secret,)).keyed(self._api_key, *places)
+        if configuration.service_secret is not None:
+            request = replace(request, secrets=(configuration.service_secret,))
+        return request.keyed(self._api_key, *places)

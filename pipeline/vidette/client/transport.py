@@ -50,7 +50,7 @@ class Transport:
             outcome = effect.call() if isinstance(effect, Work) else self._exchange(effect)
 
     async def run_async(self, plan: Plan[T]) -> T:
-        """The same; the event loop goes on meanwhile, also while pictures are read and encoded."""
+        """The same; the event loop goes on meanwhile, also while pictures are encoded and large files are read."""
         outcome = None
         while True:
             try:
@@ -77,7 +77,7 @@ class Transport:
             await client.aclose()
 
     def _exchange(self, effect: Exchange) -> list[Answer]:
-        if effect.concurrency <= 1 or len(effect.requests) <= 1:
+        if effect.one_by_one:
             return [self._send(request, effect.retries) for request in effect.requests]
         with ThreadPoolExecutor(min(effect.concurrency, len(effect.requests)), "vidette-client") as threads:
             sending = [threads.submit(self._send, request, effect.retries) for request in effect.requests]
@@ -88,7 +88,9 @@ class Transport:
                 raise
 
     async def _exchange_async(self, effect: Exchange) -> list[Answer]:
-        places = asyncio.Semaphore(max(effect.concurrency, 1))
+        if effect.one_by_one:  # a task for each costs more than it seems
+            return [await self._send_async(request, effect.retries) for request in effect.requests]
+        places = asyncio.Semaphore(effect.concurrency)
 
         async def send(request: Request) -> Answer:
             async with places:

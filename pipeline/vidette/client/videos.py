@@ -9,6 +9,7 @@ from vidette.client.inference import Result, get_model_description, two_part_mod
 from vidette.client.pictures import file_bytes, is_url, to_base64
 from vidette.client.state import ClientState
 from vidette.client.wire import Plan, ask, work
+from vidette.remote.requests import Request
 
 _ROUTES = {"action-recognition": "/infer/action_recognition"}
 
@@ -24,19 +25,13 @@ def infer_on_video_from_api_v0(self: ClientState, video_reference: str, model_id
     project = two_part_model(self, model_id)
     kind, clip = yield from _clip(video_reference)
     classes = self.inference_configuration.class_filter
-    query: dict[str, Any] = {"class_filter": ",".join(classes)} if classes else {}
+    query = {"class_filter": ",".join(classes)} if classes else {}
+    url = f"{self.api_url}/{project}"
     if kind == "url":
-        request = self.request(
-            "POST",
-            f"/{project}",
-            key="query",
-            query={**query, "image": clip},
-            headers={"content-type": "application/json"},
-        )
+        request = Request("POST", url, {**query, "image": clip}, {"content-type": "application/json"})
     else:
-        headers = {"content-type": "application/x-www-form-urlencoded"}
-        request = self.request("POST", f"/{project}", key="query", query=query, text=clip, headers=headers)
-    return (yield from ask(request))
+        request = Request("POST", url, query, {"content-type": "application/x-www-form-urlencoded"}, text=clip)
+    return (yield from ask(self.keyed(request, "query")))
 
 
 def infer_on_video_from_api_v1(self: ClientState, video_reference: str, model_id: str | None = None) -> Plan[Result]:

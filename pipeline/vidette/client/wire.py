@@ -28,6 +28,12 @@ class Answer:
 
     def json(self) -> Any:
         """Raises HTTPClientError where it is no JSON."""
+        import orjson
+
+        try:
+            return orjson.loads(self.content)
+        except orjson.JSONDecodeError:  # NaN, which Python's own module writes and reads
+            pass
         try:
             return json.loads(self.content)
         except ValueError:
@@ -42,6 +48,11 @@ class Exchange:
     requests: Sequence[Request]
     retries: bool
     concurrency: int
+
+    @property
+    def one_by_one(self) -> bool:
+        """Whether there is nothing to send beside each other."""
+        return self.concurrency <= 1 or len(self.requests) <= 1
 
 
 @dataclass(frozen=True, slots=True)
