@@ -24,6 +24,7 @@ CLAIMS = {
     "v8 without metadata": ("ultralytics", signature((1, 84, 8400))),
     "v8 without metadata, oblong": ("ultralytics", signature((1, 84, 5040), image=(1, 3, 384, 640))),
     "v8 with four strides": ("ultralytics", signature((1, 84, 8500))),
+    "v8 with a stride of four": ("ultralytics", signature((1, 84, 8500), image=(1, 3, 320, 320))),
     "v8 forced": ("ultralytics", signature((1, 84, None), image=OPEN, sidecar={"family": "ultralytics"})),
     "v5": ("objectness", signature((1, 25200, 85))),
     "v5 with maps": ("objectness", signature((1, 25200, 85), (1, 3, 80, 80, 85), (1, 3, 40, 40, 85))),

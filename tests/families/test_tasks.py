@@ -7,7 +7,7 @@ import pytest
 
 from tests.families.signatures import YOLO, signature
 from vidette.errors import ModelError
-from vidette.families import recognise
+from vidette.families import candidates, recognise
 
 MAPS = (1, 32, 160, 160)
 POINTS = {"kpt_shape": "[17, 3]"}
@@ -52,7 +52,8 @@ def test_a_task_that_the_outputs_do_not_have_is_told_and_the_line_settles_it(cas
     assert "\n" not in text
     assert text.count("`family: ") == 1
     mended = recognise(replace(given, sidecar={"family": family}))
-    assert mended.family == family
+    assert mended.family == candidates(given)[0] == family
+    assert "metadata says task" not in mended.why
     assert mended == recognise(
         signature(*shapes, metadata=YOLO | metadata | {"task": task}, sidecar={"family": family})
     )

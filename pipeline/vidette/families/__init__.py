@@ -137,12 +137,14 @@ def _asked(signature: Signature, known: Sequence[Family]) -> Sequence[Family]:
 
 
 def candidates(signature: Signature, known: Sequence[Family] | None = None) -> list[str]:
-    """Names of the families that would take a model, by its shapes, if its sidecar said so."""
+    """Names of the families that would take a model, by its shapes, if its sidecar said so; the likely ones first."""
+    known = families() if known is None else known
     bare = tasks.unnamed(signature)
-    found = []
-    for family in families() if known is None else known:
+    found = [claim.family for claim in tasks.looks(signature, known).values()]
+    for family in known:
         try:
-            if family.recognise(tasks.settled(replace(bare, sidecar={"family": family.name}))):
+            forced = tasks.settled(replace(bare, sidecar={"family": family.name}))
+            if family.name not in found and family.recognise(forced):
                 found.append(family.name)
         except ModelError:
             continue  # its shapes are another's

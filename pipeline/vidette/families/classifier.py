@@ -129,9 +129,8 @@ def _origin(signature: Signature, given: Preprocess, output: Tensor) -> _Origin 
     if "task" in metadata:
         size = reading.exported(signature, sized).size
         resize: Literal["crop", "stretch"] = "crop" if given.width == given.height else "stretch"
-        return _Origin(
-            f"metadata says task classify: {resize}, 0..1 as Ultralytics", replace(sized, resize=resize, size=size)
-        )
+        told = "the sidecar says so" if reading.forced(signature, Classifier.name) else "metadata says task classify"
+        return _Origin(f"{told}: {resize}, 0..1 as Ultralytics", replace(sized, resize=resize, size=size))
     if names == OPEN_NSFW:
         caffe = {"mean": (104.0, 117.0, 123.0), "scale": (1.0, 1.0, 1.0), "colour": "bgr"}
         preprocess = replace(sized, resize="stretch", margin=MIDDLE, **caffe)  # type: ignore[arg-type]

@@ -20,6 +20,7 @@ from vidette.signature import Signature, Tensor
 
 STRIDES = (8, 16, 32)
 STRIDES_P6 = (8, 16, 32, 64)
+STRIDES_P2 = (4, 8, 16, 32)
 IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 """Mean and standard deviation of ImageNet's pixels (red, green, blue), which most backbones were trained with."""
 
@@ -157,7 +158,7 @@ def grids(preprocess: Preprocess, places: int | None) -> tuple[int, tuple[int, .
     """(anchors per cell, strides) when `places` is the number of cells of a fixed input, one or three anchors each."""
     if not (preprocess.width and preprocess.height and places):
         return None
-    for strides in (STRIDES, STRIDES_P6):
+    for strides in (STRIDES, STRIDES_P6, STRIDES_P2):
         for anchors in (1, 3):
             if places == anchors * cells(preprocess.width, preprocess.height, strides):
                 return anchors, strides

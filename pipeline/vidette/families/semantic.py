@@ -214,10 +214,10 @@ def _coarser(sides: Sequence[int | None], preprocess: Preprocess) -> int | None:
 def _sign(signature: Signature, output: Tensor, count: int | None, coarser: int) -> str | None:
     """What says that maps are classes; None where they could be heat, depth or a picture."""
     names = signature.inputs[0].name, output.name
-    if "task" in signature.metadata:
-        return "metadata says task semantic"
     if reading.forced(signature, Semantic.name) or "output" in signature.sidecar:
         return "the sidecar says so"
+    if "task" in signature.metadata:
+        return "metadata says task semantic"
     if names == ("pixel_values", "logits"):
         return "tensors are named as by Hugging Face"
     if count == 1:

@@ -62,7 +62,8 @@ class Ultralytics:
                 return None  # a transposed or end-to-end head of the same exporter
             if count is None and reading.end_to_end(signature):
                 return None
-            why = f"metadata says task detect, output is (batch, 4 + {count or 'C'}, places)"
+            told = "the sidecar says so" if forced else "metadata says task detect"
+            why = f"{told}, output is (batch, 4 + {count or 'C'}, places)"
         elif forced:
             why = "the sidecar says so"
         elif (fit := reading.grids(preprocess, columns)) and fit[0] == 1:

@@ -61,12 +61,13 @@ class UltralyticsSegmentation:
         preprocess = reading.picture_input(signature)
         flat, maps = prototypes.places(signature)
         told = signature.metadata.get("task")
-        sure = reading.forced(signature, self.name) or told == "segment"
+        forced = reading.forced(signature, self.name)
+        sure = forced or told == "segment"
         if preprocess is None or len(flat) != 1 or len(signature.outputs) > 2 or (told and not sure):
             return None
         if not sure and len(maps) != 1:
             return None
-        why = "metadata says task segment" if told == "segment" else "the sidecar says so"
+        why = "the sidecar says so" if forced else "metadata says task segment"
         if not maps:
             raise ModelError(
                 f"{why}, but there is no output (batch, channels, height, width): masks cannot be made without "
