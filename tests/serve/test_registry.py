@@ -5,6 +5,7 @@ import os
 import shutil
 import threading
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import httpx
@@ -14,8 +15,10 @@ from tests.conftest import make_job
 from tests.serve.conftest import Running, Serve, encoded
 from tests.serve.waiting import wait_for
 from tests.tiny import make_detector
+from vidette import giving_way
 from vidette.errors import ConfigError
 from vidette.job import ModelRequest
+from vidette.runtimes import onnx, openvino
 from vidette.serve import loading
 from vidette.serve.errors import RequestError
 from vidette.serve.models_folder import ModelsFolder
@@ -288,24 +291,39 @@ def test_a_folder_is_looked_at_once_a_second(detector: Path, tmp_path: Path) -> 
         ModelsFolder(tmp_path / "missing")
 
 
-def test_loading_gives_way_and_the_loaded_model_does_not(detector: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("runtime", ["onnx", "openvino"])
+def test_the_native_part_of_loading_gives_way_and_the_loaded_model_does_not(
+    detector: Path, monkeypatch: pytest.MonkeyPatch, runtime: str
+) -> None:
     """Threads inherit the priority of the one that starts them: those of the new model must not stay behind."""
-    if not loading._may_raise():
+    if not giving_way._may_raise():
         pytest.skip("this system does not let a thread have its priority back")
-    usual = os.getpriority(os.PRIO_PROCESS, 0)
-    seen: list[int] = []
-    plain = loading.load
+    seen: dict[str, int] = {}
 
-    def looked(*args: Any) -> Any:
-        seen.append(os.getpriority(os.PRIO_PROCESS, threading.get_native_id()))
-        return plain(*args)
+    def looking(name: str, call: Any) -> Any:
+        def looked(*args: Any, **kwargs: Any) -> Any:
+            seen[name] = os.sched_getscheduler(threading.get_native_id())
+            return call(*args, **kwargs)
 
-    monkeypatch.setattr(loading, "load", looked)
-    opened = loading._open(ModelRequest("tiny/1", detector, runtime="onnx"))
-    assert seen == [usual + 10]
-    threads = [thread.native_id for thread in opened.lane._threads]
-    assert [os.getpriority(os.PRIO_PROCESS, id) for id in threads if id is not None] == [usual] * len(threads)
-    assert {os.getpriority(os.PRIO_PROCESS, id) for id in loading._threads()} == {usual}
+        return looked
+
+    monkeypatch.setattr(loading, "load", looking("load", loading.load))
+    if runtime == "onnx":
+        module = onnx.import_onnxruntime()
+        monkeypatch.setattr(module, "InferenceSession", looking("create", module.InferenceSession))
+    else:
+        plain = openvino._core()
+        core = SimpleNamespace(
+            get_property=plain.get_property,
+            read_model=looking("read", plain.read_model),
+            compile_model=looking("compile", plain.compile_model),
+        )
+        monkeypatch.setattr(openvino, "_core", lambda: core)
+    opened = loading._open(ModelRequest("tiny/1", detector, runtime=runtime))
+    assert seen.pop("load") == os.SCHED_OTHER
+    assert set(seen.values()) == {os.SCHED_IDLE}
+    assert set(seen) == ({"create"} if runtime == "onnx" else {"read", "compile"})
+    assert {os.sched_getscheduler(id) for id in giving_way._threads()} == {os.SCHED_OTHER}
     loading._close([opened.lane])
 
 

@@ -4,9 +4,11 @@ import importlib.metadata
 import importlib.util
 import threading
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from typing import Any
 
 from vidette.errors import ModelError
+from vidette.giving_way import unlocked
 from vidette.runtimes.base import ModelFile
 
 _SILENT = 4  # log only what is fatal: errors arrive as exceptions, and stderr belongs to the user
@@ -77,7 +79,9 @@ def create(
         options.add_session_config_entry(key, value)
     source = model.opened() or str(model.path)
     try:
-        return onnxruntime.InferenceSession(source, options, providers=list(providers))
+        # Given bytes, it keeps the interpreter locked for most of the time.
+        with unlocked() if isinstance(source, str) else nullcontext():
+            return onnxruntime.InferenceSession(source, options, providers=list(providers))
     except Exception as error:  # the library's exceptions share no base of their own
         text = one_line(error)
         if "opset" in text.lower() or "IR version" in text:
