@@ -86,8 +86,8 @@ class Buffer(Protocol):
     """Input memory of one batch, owned by one caller and reused; nothing of it may escape."""
 
     slots: npt.NDArray[Any]
-    """(batch, channels, height, width) or (batch, height, width, channels), of the model's dtype; pictures are written
-    here."""
+    """(batch, channels, height, width) or (batch, height, width, channels); pictures are written here. Of the model's
+    dtype, or uint8 levels where the session scales them itself."""
 
     padded: list[object]
     """Per slot the Letterbox whose padding bars it holds (they are constant: written once)."""
