@@ -16,6 +16,7 @@ from tests.serve.waiting import wait_for
 from tests.test_stream import Hanging, consecutive, hanging
 from vidette.engine import DRAIN_S
 from vidette.serve import streams as control
+from vidette.serve.openapi import _SCHEMAS
 from vidette.sink import sink_for_target
 
 __all__ = ["hanging"]  # a fixture
@@ -80,6 +81,7 @@ def test_a_stream_is_stopped_started_and_restarted_and_its_files_go_on(
     ask = operator(running)
     wait_for(lambda: ask.get("cam")["results"] > 5)
     first = ask.get("cam")
+    assert first.keys() == set(_SCHEMAS["Stream"]["required"])
     assert (first["state"], first["reason"], first["epoch"], first["source"]) == ("running", None, 0, SOURCE)
     assert "is running" in ask.refused("cam", "start")
 

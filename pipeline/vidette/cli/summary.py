@@ -24,7 +24,7 @@ def summary(report: dict[str, Any]) -> str:
                 f"mean batch {stream['mean_batch']}"
             )
         if stream["error"]:
-            lines.append(f"    ended with: {stream['error']}")
+            lines.append(f"    error: {stream['error']}")
     for model in report["models"]:
         shapes = ", ".join(model["inputs"]) or "nothing"
         lines.append(
