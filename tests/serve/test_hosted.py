@@ -203,7 +203,8 @@ def test_booleans(tasks: Running, word: str) -> None:
         (422, {"stroke": 10**9, "format": "image"}),
         (422, {"keypoint_confidence": "x"}), (422, {"response_mask_format": "png"}),
         (422, {"disable_preproc_auto_orient": "2"}), (400, {"mask_decode_mode": "nice"}),
-        (400, {"mask_decode_mode": "tradeoff", "tradeoff_factor": 2}), (400, {"image_type": "numpy", "image": "x"}),
+        (400, {"mask_decode_mode": "tradeoff", "tradeoff_factor": 2}),
+        (400, {"image_type": "numpy", "image": "x"}), (400, {"image_type": "numpy"}),
     ],
 )  # fmt: skip
 def test_parameters_out_of_range(tasks: Running, status: int, query: dict[str, Any]) -> None:

@@ -91,6 +91,10 @@ def paths_are_shared(url: str) -> None:
     assert CLIENT.post(f"{url}/", files={"file": picture()}, data={"model": "det/1"}).json()["images"]
     assert CLIENT.get(f"{url}/model/registry").json()["models"]
     assert CLIENT.post(f"{url}/infer/object_detection", content=TEXT).status_code == 422  # no model of that name
+    for method, path in (("GET", "/infer/object_detection"), ("GET", "/model/add"), ("POST", "/model/registry")):
+        answer = CLIENT.request(method, url + path)
+        assert (answer.status_code, answer.headers["allow"]) == (405, "POST" if method == "GET" else "GET")
+        assert answer.json()["message"]
 
 
 def get_comes_with_a_body(url: str) -> None:

@@ -67,6 +67,15 @@ def threshold(value: float | str | None) -> float | None:
     return at_least(number)
 
 
+def mask_detail(mode: str | None, factor: float | None) -> Literal["accurate", "fast"]:
+    """`mask_decode_mode` and `tradeoff_factor` of a request. Raises RequestError 400 for what does not exist."""
+    if mode not in (None, "accurate", "fast", "tradeoff"):
+        raise RequestError(400, f"mask_decode_mode: {mode[:40]!r} is none of accurate, fast, tradeoff")
+    if mode == "tradeoff" and not 0 <= (factor or 0.0) <= 1:
+        raise RequestError(400, f"tradeoff_factor: {factor} is not between 0 and 1")
+    return "fast" if mode == "fast" or (mode == "tradeoff" and not factor) else "accurate"
+
+
 def wanted(
     confidence: float | None,
     iou: float | None = None,

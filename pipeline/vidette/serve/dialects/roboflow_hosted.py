@@ -19,7 +19,15 @@ from vidette.result import Result
 from vidette.serve.answering import enough, limits, places, predict
 from vidette.serve.base64_pictures import decoding, is_picture
 from vidette.serve.bodies import read_body
-from vidette.serve.dialects.roboflow_answers import THICKEST, Shown, answers, at_least, threshold, wanted
+from vidette.serve.dialects.roboflow_answers import (
+    THICKEST,
+    Shown,
+    answers,
+    at_least,
+    mask_detail,
+    threshold,
+    wanted,
+)
 from vidette.serve.dialects.roboflow_keys import given_keys
 from vidette.serve.edge import json_response
 from vidette.serve.errors import RequestError
@@ -88,12 +96,6 @@ def read_query(query: QueryParams) -> Query:
     given = text("confidence")
     named = given in (None, "best", "default")
     confidence = threshold(given) if named else at_least(part("confidence") or 0.0)
-    mode = text("mask_decode_mode") or "accurate"
-    if mode not in ("accurate", "fast", "tradeoff"):
-        raise RequestError(400, f"mask_decode_mode: {mode[:40]!r} is none of accurate, fast, tradeoff")
-    factor = number("tradeoff_factor") or 0.0
-    if mode == "tradeoff" and not 0 <= factor <= 1:
-        raise RequestError(400, f"tradeoff_factor: {factor} is not between 0 and 1")
     masks = text("response_mask_format") or "polygon"
     if masks not in ("polygon", "rle"):
         raise _invalid("response_mask_format", masks, "polygon or rle")
@@ -113,7 +115,7 @@ def read_query(query: QueryParams) -> Query:
             flat_semantic=True,
         ),
         format="image" if format == "image" else "image_and_json" if format == "image_and_json" else "json",
-        masks="fast" if mode == "fast" or (mode == "tradeoff" and factor == 0) else "accurate",
+        masks=mask_detail(text("mask_decode_mode"), number("tradeoff_factor")),
         best=text("confidence") == "best",
         oriented=not switch("disable_preproc_auto_orient"),
     )
@@ -129,11 +131,10 @@ async def picture_of(request: Request, server: Server) -> bytes:
 
     Raises RequestError 400 when there is none, 413 when it is too large.
     """
-    url = request.query_params.get("image", "").strip()
-    if url:
-        kind = request.query_params.get("image_type", "").strip().lower()
-        if kind not in ("", "url", "base64"):
-            raise RequestError(400, f"image_type {kind[:40]!r} is not taken here: use base64 or url")
+    kind = request.query_params.get("image_type", "").strip().lower()
+    if kind not in ("", "url", "base64"):
+        raise RequestError(400, f"image_type {kind[:40]!r} is not taken here: use base64 or url")
+    if url := request.query_params.get("image", "").strip():
         return await server.fetcher.fetch(url)
     if request.method == "GET":
         raise RequestError(400, "name a picture with image=URL, or POST one")
@@ -142,7 +143,7 @@ async def picture_of(request: Request, server: Server) -> bytes:
         async with read_form(request, bounds, float(bounds.body)) as form:
             part = form.get("file")
             if not isinstance(part, UploadFile):
-                raise RequestError(400, "the form has no part `file` with a picture")
+                raise RequestError(400, "Could not load input image. Cause: the form has no part `file` with a picture")
             return await part.read()
     body = await read_body(request, float(bounds.body), float(bounds.slow))
     if body[:1] == b"{" and not is_picture(body):

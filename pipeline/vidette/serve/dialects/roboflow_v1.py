@@ -18,7 +18,7 @@ from vidette.remote.requests import ROUTES
 from vidette.serve.answering import enough, limits, places, predict
 from vidette.serve.base64_pictures import decoding
 from vidette.serve.bodies import read_body
-from vidette.serve.dialects.roboflow_answers import THICKEST, Shown, answers, threshold, wanted
+from vidette.serve.dialects.roboflow_answers import THICKEST, Shown, answers, mask_detail, threshold, wanted
 from vidette.serve.dialects.roboflow_keys import given_keys
 from vidette.serve.edge import json_response
 from vidette.serve.errors import RequestError
@@ -56,8 +56,8 @@ class InferRequest(BaseModel):
     max_detections: Annotated[int | None, Field(ge=1)] = None
     max_candidates: Annotated[int | None, Field(ge=1)] = None
     keypoint_confidence: Annotated[float | None, Field(ge=0, le=1)] = None
-    mask_decode_mode: Literal["accurate", "fast", "tradeoff"] | None = None
-    tradeoff_factor: Annotated[float | None, Field(ge=0, le=1)] = None
+    mask_decode_mode: str | None = Field(None, description="accurate, fast or tradeoff")
+    tradeoff_factor: float | None = Field(None, description="of tradeoff: 0 fast, 1 accurate")
     response_mask_format: Literal["polygon", "rle"] | None = None
     disable_preproc_auto_orient: bool | None = None
     visualize_predictions: bool | None = None
@@ -80,8 +80,9 @@ def parsed(model: type[BaseModel], body: bytes) -> Any:
     try:
         return model.model_validate_json(body)
     except ValidationError as error:
-        detail = error.errors(include_input=False, include_url=False, include_context=False)
-        where = ".".join(str(part) for part in ("body", *detail[0]["loc"]))
+        found = error.errors(include_input=False, include_url=False, include_context=False)
+        detail = [{**each, "loc": ["body", *each["loc"]]} for each in found]
+        where = ".".join(str(part) for part in ("body", *found[0]["loc"]))
         raise RequestError(422, f"{where}: {detail[0]['msg']}", detail=detail) from None
 
 
@@ -171,6 +172,7 @@ async def _infer(request: Request, server: Server) -> Response:
     rest, texts = await in_turns(without(given))
     body: InferRequest = parsed(InferRequest, rest)
     server.admit(request, given_keys(request, body.api_key), "infer")
+    masks = mask_detail(body.mask_decode_mode, body.tradeoff_factor)
     single = isinstance(body.image, ImageObject)
     objects = [body.image] if isinstance(body.image, ImageObject) else body.image
     most = min(bounds.pictures, bounds.waiting)  # more would never fit, and 503 says that they will
@@ -187,7 +189,7 @@ async def _infer(request: Request, server: Server) -> Response:
             held,
             wanted(
                 threshold(body.confidence), body.iou_threshold, body.class_agnostic_nms, body.class_filter,
-                body.max_detections, body.max_candidates, "fast" if body.mask_decode_mode == "fast" else "accurate",
+                body.max_detections, body.max_candidates, masks,
             ),
         )  # fmt: skip
         side = enough(held, drawn=bool(body.visualize_predictions))
