@@ -76,7 +76,7 @@ class Server:
         self.metrics.watch(self.registry, self.engine)
 
     async def preload(self) -> None:
-        """Load what is to be loaded; one that cannot be does not keep the others. Raises ModelError when no file can be.
+        """Load what is to be loaded; one that cannot be does not keep the others. Raises ModelError when none can be.
 
         `all` ends where the memory is used up: the others are loaded on demand.
         """
