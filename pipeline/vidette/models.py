@@ -130,22 +130,22 @@ class Model:
             buffer.asked[index] = _asked(self.request, self._found, limits)
 
     def warm(self) -> None:
-        """Compile what decoding and records need, or load it from its cache, by decoding outputs in which nothing is.
+        """Compile what decoding and records need, or load it from its cache, by decoding outputs of which one object is
+        made: where there is none, decoders leave out what they need for objects.
 
-        Sizes that the file leaves open are taken as 1. A decoder that refuses such outputs gets those of a real run, of
-        a black picture.
+        All numbers are 1, and so are sizes that the file leaves open. A decoder that refuses such outputs gets those of
+        a real run, of a black picture.
         """
         side = self.preprocess.size
         box = self.letterbox(side, side)
         first = 0 if self._one_by_one else 1
-        nothing = [np.zeros([size or 1 for size in output.shape[first:]], output.dtype) for output in self._outputs]
+        ones = [np.ones([size or 1 for size in output.shape[first:]], output.dtype) for output in self._outputs]
+        limits = replace(self.limits, confidence=1e-9, classes=None, max_detections=1, max_candidates=1)
         try:
-            found = self.decoder(nothing, box, self.limits)
+            found = self.decoder(ones, box, limits)
         except DecodeError:
             try:
-                found = self.decoder(
-                    self.rows(self.session.run(self.session.buffer(box.shape), 1), 0), box, self.limits
-                )
+                found = self.decoder(self.rows(self.session.run(self.session.buffer(box.shape), 1), 0), box, limits)
             except (DecodeError, ModelError):
                 return  # they belong to frames, and are told there
         _warm_records(found)

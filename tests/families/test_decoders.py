@@ -236,3 +236,15 @@ def test_without_candidates_no_kernel_for_them_is_called(task, monkeypatch):
         [np.zeros(shape[1:], np.float32) for shape in shapes], fit(9, 9, 96, 64, "letterbox"), Thresholds()
     )
     assert (len(answer), calls) == (0, [])
+
+
+def test_numbers_of_another_task_are_not_taken_for_scores():
+    claim = recognise(signature((1, 56, PLACES), image=IMAGE))  # a pose model without its metadata
+    head = np.full((56, PLACES), 0.01, np.float32)
+    head[:4] = 20
+    head[4, 3] = 1.004
+    assert len(claim.decoder([head], placed(claim), Thresholds())) == 1
+    head[5:, 3] = 40
+    with pytest.raises(DecodeError, match=r"scores reach 40, .*`family: ultralytics-pose`") as error:
+        claim.decoder([head], placed(claim), Thresholds())
+    assert error.value.code == "range"

@@ -11,12 +11,15 @@ from typing import Any
 
 import numpy.typing as npt
 
+from vidette.errors import DecodeError
 from vidette.families import reading
 from vidette.families.base import Recognised, Thresholds
 from vidette.kernels import heads
 from vidette.pixels.letterbox import Letterbox
 from vidette.predictions.detections import Detections
 from vidette.signature import Signature
+
+MOST = 1.01  # that a score may be: rounding of half precision and int8 has carried some beyond 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,13 +29,22 @@ class Columns:
     labels: tuple[str, ...]
 
     def __call__(self, outputs: Sequence[npt.NDArray[Any]], letterbox: Letterbox, limits: Thresholds) -> Detections:
-        """See `Decoder`."""
+        """See `Decoder`. Raises DecodeError `range` too: of a file that lost its metadata, numbers of another task may
+        have been counted as classes."""
         head = outputs[0]
         classes = len(self.labels) or head.shape[0] - 4
         if head.ndim != 2 or not head.shape[0] == 4 + classes > 4:
             raise reading.misshapen(outputs, f"({4 + classes}, N)")
         candidates, _, state = heads.columns(heads.readable(head), limits.class_mask(classes), limits.confidence)
-        return reading.detections(candidates, state, letterbox, limits, self.labels)
+        found = reading.detections(candidates, state, letterbox, limits, self.labels)
+        if len(found) and found.confidence[0] > MOST:
+            raise DecodeError(
+                "range",
+                f"the model's scores reach {found.confidence[0]:.3g}, so some of its numbers are no scores, perhaps "
+                "keypoints or angles: write `family: ultralytics-pose` (and `keypoints: 17`, or how many there are) or "
+                "`family: ultralytics-obb` into the YAML beside the model",
+            )
+        return found
 
 
 class Ultralytics:
