@@ -1,47 +1,18 @@
 """`InferenceHTTPClient`: every call of the client, blocking and on an event loop."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
-from functools import update_wrapper
-from inspect import signature
-from typing import TYPE_CHECKING, Any, Concatenate, NoReturn, ParamSpec, TypeVar, get_args
+from collections.abc import AsyncIterator, Iterator
+from typing import TYPE_CHECKING, NoReturn
 
 from vidette.client import core_models, inference, videos, workflows
 from vidette.client.errors import HTTPClientError
 from vidette.client.inference import Results
 from vidette.client.state import ClientState
 from vidette.client.streaming import frames
-from vidette.client.transport import DEFAULT_TIMEOUT, Connected, Transport
-from vidette.client.wire import Plan
+from vidette.client.transport import DEFAULT_TIMEOUT, Connected, Transport, twins
 
 if TYPE_CHECKING:
     from vidette.frame import Bgr
-
-P = ParamSpec("P")
-T = TypeVar("T")
-
-
-def _twins(
-    plan: Callable[Concatenate[ClientState, P], Plan[T]],
-) -> tuple[
-    Callable[Concatenate["InferenceHTTPClient", P], T],
-    Callable[Concatenate["InferenceHTTPClient", P], Coroutine[Any, Any, T]],
-]:
-    """A call as a method that blocks and as one that is awaited, both with the arguments and the text of the plan."""
-
-    def blocking(self: "InferenceHTTPClient", /, *args: P.args, **kwargs: P.kwargs) -> T:
-        return self._transport.run(plan(self, *args, **kwargs))
-
-    async def awaited(self: "InferenceHTTPClient", /, *args: P.args, **kwargs: P.kwargs) -> T:
-        return await self._transport.run_async(plan(self, *args, **kwargs))
-
-    shown = signature(plan)
-    for method, suffix in ((blocking, ""), (awaited, "_async")):
-        update_wrapper(method, plan)
-        vars(method)["__signature__"] = shown.replace(return_annotation=get_args(shown.return_annotation)[2])
-        method.__name__ += suffix
-        method.__qualname__ = f"InferenceHTTPClient.{method.__name__}"
-    return blocking, awaited
 
 
 class InferenceHTTPClient(ClientState, Connected):
@@ -65,53 +36,53 @@ class InferenceHTTPClient(ClientState, Connected):
         """The same as calling the class."""
         return cls(api_url, api_key, timeout=timeout)
 
-    infer, infer_async = _twins(inference.infer)
-    infer_from_api_v0, infer_from_api_v0_async = _twins(inference.infer_from_api_v0)
-    infer_from_api_v1, infer_from_api_v1_async = _twins(inference.infer_from_api_v1)
+    infer, infer_async = twins(inference.infer)
+    infer_from_api_v0, infer_from_api_v0_async = twins(inference.infer_from_api_v0)
+    infer_from_api_v1, infer_from_api_v1_async = twins(inference.infer_from_api_v1)
 
-    get_server_info, get_server_info_async = _twins(inference.get_server_info)
-    get_model_description, get_model_description_async = _twins(inference.get_model_description)
-    list_loaded_models, list_loaded_models_async = _twins(inference.list_loaded_models)
-    load_model, load_model_async = _twins(inference.load_model)
-    unload_model, unload_model_async = _twins(inference.unload_model)
-    unload_all_models, unload_all_models_async = _twins(inference.unload_all_models)
+    get_server_info, get_server_info_async = twins(inference.get_server_info)
+    get_model_description, get_model_description_async = twins(inference.get_model_description)
+    list_loaded_models, list_loaded_models_async = twins(inference.list_loaded_models)
+    load_model, load_model_async = twins(inference.load_model)
+    unload_model, unload_model_async = twins(inference.unload_model)
+    unload_all_models, unload_all_models_async = twins(inference.unload_all_models)
 
-    ocr_image, ocr_image_async = _twins(core_models.ocr_image)
-    infer_from_yolo_world, infer_from_yolo_world_async = _twins(core_models.infer_from_yolo_world)
-    get_clip_image_embeddings, get_clip_image_embeddings_async = _twins(core_models.get_clip_image_embeddings)
-    get_clip_text_embeddings, get_clip_text_embeddings_async = _twins(core_models.get_clip_text_embeddings)
-    clip_compare, clip_compare_async = _twins(core_models.clip_compare)
-    get_perception_encoder_image_embeddings, get_perception_encoder_image_embeddings_async = _twins(
+    ocr_image, ocr_image_async = twins(core_models.ocr_image)
+    infer_from_yolo_world, infer_from_yolo_world_async = twins(core_models.infer_from_yolo_world)
+    get_clip_image_embeddings, get_clip_image_embeddings_async = twins(core_models.get_clip_image_embeddings)
+    get_clip_text_embeddings, get_clip_text_embeddings_async = twins(core_models.get_clip_text_embeddings)
+    clip_compare, clip_compare_async = twins(core_models.clip_compare)
+    get_perception_encoder_image_embeddings, get_perception_encoder_image_embeddings_async = twins(
         core_models.get_perception_encoder_image_embeddings
     )
-    get_perception_encoder_text_embeddings, get_perception_encoder_text_embeddings_async = _twins(
+    get_perception_encoder_text_embeddings, get_perception_encoder_text_embeddings_async = twins(
         core_models.get_perception_encoder_text_embeddings
     )
-    get_image_embeddings, get_image_embeddings_async = _twins(core_models.get_image_embeddings)
-    infer_lmm, infer_lmm_async = _twins(core_models.infer_lmm)
-    depth_estimation, depth_estimation_async = _twins(core_models.depth_estimation)
-    sam2_segment_image, sam2_segment_image_async = _twins(core_models.sam2_segment_image)
-    sam3_visual_segment, sam3_visual_segment_async = _twins(core_models.sam3_visual_segment)
-    sam3_concept_segment, sam3_concept_segment_async = _twins(core_models.sam3_concept_segment)
-    sam3_embed_image, sam3_embed_image_async = _twins(core_models.sam3_embed_image)
-    sam3_3d_infer, sam3_3d_infer_async = _twins(core_models.sam3_3d_infer)
-    detect_gazes, detect_gazes_async = _twins(core_models.detect_gazes)
+    get_image_embeddings, get_image_embeddings_async = twins(core_models.get_image_embeddings)
+    infer_lmm, infer_lmm_async = twins(core_models.infer_lmm)
+    depth_estimation, depth_estimation_async = twins(core_models.depth_estimation)
+    sam2_segment_image, sam2_segment_image_async = twins(core_models.sam2_segment_image)
+    sam3_visual_segment, sam3_visual_segment_async = twins(core_models.sam3_visual_segment)
+    sam3_concept_segment, sam3_concept_segment_async = twins(core_models.sam3_concept_segment)
+    sam3_embed_image, sam3_embed_image_async = twins(core_models.sam3_embed_image)
+    sam3_3d_infer, sam3_3d_infer_async = twins(core_models.sam3_3d_infer)
+    detect_gazes, detect_gazes_async = twins(core_models.detect_gazes)
 
-    infer_on_video, infer_on_video_async = _twins(videos.infer_on_video)
-    infer_on_video_from_api_v0, infer_on_video_from_api_v0_async = _twins(videos.infer_on_video_from_api_v0)
-    infer_on_video_from_api_v1, infer_on_video_from_api_v1_async = _twins(videos.infer_on_video_from_api_v1)
+    infer_on_video, infer_on_video_async = twins(videos.infer_on_video)
+    infer_on_video_from_api_v0, infer_on_video_from_api_v0_async = twins(videos.infer_on_video_from_api_v0)
+    infer_on_video_from_api_v1, infer_on_video_from_api_v1_async = twins(videos.infer_on_video_from_api_v1)
 
-    run_workflow, run_workflow_async = _twins(workflows.run_workflow)
-    infer_from_workflow, infer_from_workflow_async = _twins(workflows.infer_from_workflow)
-    start_inference_pipeline_with_workflow, start_inference_pipeline_with_workflow_async = _twins(
+    run_workflow, run_workflow_async = twins(workflows.run_workflow)
+    infer_from_workflow, infer_from_workflow_async = twins(workflows.infer_from_workflow)
+    start_inference_pipeline_with_workflow, start_inference_pipeline_with_workflow_async = twins(
         workflows.start_inference_pipeline_with_workflow
     )
-    list_inference_pipelines, list_inference_pipelines_async = _twins(workflows.list_inference_pipelines)
-    get_inference_pipeline_status, get_inference_pipeline_status_async = _twins(workflows.get_inference_pipeline_status)
-    pause_inference_pipeline, pause_inference_pipeline_async = _twins(workflows.pause_inference_pipeline)
-    resume_inference_pipeline, resume_inference_pipeline_async = _twins(workflows.resume_inference_pipeline)
-    terminate_inference_pipeline, terminate_inference_pipeline_async = _twins(workflows.terminate_inference_pipeline)
-    consume_inference_pipeline_result, consume_inference_pipeline_result_async = _twins(
+    list_inference_pipelines, list_inference_pipelines_async = twins(workflows.list_inference_pipelines)
+    get_inference_pipeline_status, get_inference_pipeline_status_async = twins(workflows.get_inference_pipeline_status)
+    pause_inference_pipeline, pause_inference_pipeline_async = twins(workflows.pause_inference_pipeline)
+    resume_inference_pipeline, resume_inference_pipeline_async = twins(workflows.resume_inference_pipeline)
+    terminate_inference_pipeline, terminate_inference_pipeline_async = twins(workflows.terminate_inference_pipeline)
+    consume_inference_pipeline_result, consume_inference_pipeline_result_async = twins(
         workflows.consume_inference_pipeline_result
     )
 

@@ -1,14 +1,36 @@
 """Ultralytics HUB's form: a picture or a video in, rows of corners and names out."""
 
-from typing import Any, TypeAlias
-
 from vidette.client.inference import Result
 from vidette.client.pictures import Picture, file_bytes, is_url
-from vidette.client.transport import DEFAULT_TIMEOUT, Connected, Transport
+from vidette.client.transport import DEFAULT_TIMEOUT, Connected, Transport, twins
 from vidette.client.wire import Plan, ask, exchange, work
-from vidette.remote.requests import Request, hub
+from vidette.remote.requests import File, Request, hub
 
-Options: TypeAlias = dict[str, Any]
+
+def predict(
+    self: "HubClient",
+    source: Picture,
+    *,
+    model: str | None = None,
+    conf: float | None = None,
+    iou: float | None = None,
+    imgsz: int | None = None,
+) -> Plan[Result]:
+    """The server's answer: `images`, one entry per picture or video frame, and `metadata`.
+
+    source    a picture, or the path, URL or bytes of a video
+    conf      least confidence, 0.01 to 1; iou: overlap above which one of two boxes goes, 0 to 0.95; imgsz: the
+              model's input size in pixels, where it can vary. What is None is left to the server
+
+    Raises HTTPClientError; HTTPCallErrorError with status 422 for what is out of range.
+    """
+    if is_url(source):  # fetched here: the server need not reach it
+        (answer,) = yield from exchange([Request("GET", source)])
+        file: File = source.partition("?")[0].rpartition("/")[2] or "file", answer.content
+    else:
+        file = yield from work(lambda: file_bytes(source))
+    fields = {"model": model or self.model, "conf": conf, "iou": iou, "imgsz": imgsz}
+    return (yield from ask(hub(self.url, file, self._api_key, fields), retries=True))
 
 
 class HubClient(Connected):
@@ -31,42 +53,4 @@ class HubClient(Connected):
         self._api_key = api_key
         self._transport = Transport(timeout)
 
-    def predict(
-        self,
-        source: Picture,
-        *,
-        model: str | None = None,
-        conf: float | None = None,
-        iou: float | None = None,
-        imgsz: int | None = None,
-    ) -> Result:
-        """The server's answer: `images`, one entry per picture or video frame, and `metadata`.
-
-        source    a picture, or the path, URL or bytes of a video
-        conf      least confidence, 0.01 to 1; iou: overlap above which one of two boxes goes, 0 to 0.95; imgsz: the
-                  model's input size in pixels, where it can vary. What is None is left to the server
-
-        Raises HTTPClientError; HTTPCallErrorError with status 422 for what is out of range.
-        """
-        return self._transport.run(self._ask(source, model, {"conf": conf, "iou": iou, "imgsz": imgsz}))
-
-    async def predict_async(
-        self,
-        source: Picture,
-        *,
-        model: str | None = None,
-        conf: float | None = None,
-        iou: float | None = None,
-        imgsz: int | None = None,
-    ) -> Result:
-        """The same on an event loop."""
-        return await self._transport.run_async(self._ask(source, model, {"conf": conf, "iou": iou, "imgsz": imgsz}))
-
-    def _ask(self, source: Any, model: str | None, options: Options) -> Plan[Result]:
-        if is_url(source):  # fetched here: the server need not reach it
-            (answer,) = yield from exchange([Request("GET", source)])
-            file = (source.partition("?")[0].rpartition("/")[2] or "file", answer.content)
-        else:
-            file = yield from work(lambda: file_bytes(source))
-        fields = {"model": model or self.model, **options}
-        return (yield from ask(hub(self.url, file, self._api_key, fields), retries=True))
+    predict, predict_async = twins(predict)

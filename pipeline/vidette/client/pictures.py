@@ -8,7 +8,7 @@ import re
 import stat
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeGuard
 
 from vidette.client.errors import EncodingError, InvalidInputFormatError
 from vidette.client.wire import Plan, exchange, work
@@ -42,7 +42,7 @@ class Encoded:
     scale: float | None = None
 
 
-def is_url(reference: Any) -> bool:
+def is_url(reference: Any) -> TypeGuard[str]:
     """Whether it is a text that begins like a web address."""
     return isinstance(reference, str) and reference.startswith(("http://", "https://"))
 

@@ -1,15 +1,14 @@
 """What a client has chosen: address, key, dialect, model, configuration. Makes requests of it, sends none."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from types import MappingProxyType
 from typing import Any, Literal, TypeAlias, TypeVar
 
 from vidette.client.aliases import resolve
 from vidette.client.configuration import ApiKeyTransport, HTTPClientMode, InferenceConfiguration
 from vidette.client.errors import ModelNotSelectedError, WrongClientModeError
-from vidette.remote.requests import HOSTED, Place, Request
+from vidette.remote.requests import HOSTED, NOTHING, Fields, Place, Request
 from vidette.urls import redact
 
 _S = TypeVar("_S", bound="ClientState")
@@ -132,8 +131,8 @@ class ClientState:
         path: str,
         *,
         key: KeyPlace,
-        query: Mapping[str, Any] = MappingProxyType({}),
-        body: Mapping[str, Any] | None = None,
+        query: Fields = NOTHING,
+        body: Fields | None = None,
     ) -> Request:
         """A request to this server."""
         return self.keyed(Request(method, f"{self.api_url}{path}", query, body=body), key)

@@ -3,10 +3,12 @@
 import asyncio
 import threading
 import time
+from collections.abc import Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
-from functools import cache
+from functools import cache, update_wrapper
+from inspect import signature
 from itertools import count
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar, get_args
 
 from vidette.client.errors import HTTPClientError, HTTPServerConnectionError
 from vidette.client.wire import Answer, Exchange, Plan, Work, pause, settled
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
 
     import httpx
 
+P = ParamSpec("P")
 T = TypeVar("T")
 _C = TypeVar("_C", bound="Connected")
 
@@ -209,6 +212,26 @@ class Connected:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: "TracebackType | None"
     ) -> None:
         await self.aclose()
+
+
+def twins(
+    plan: Callable[Concatenate[Any, P], Plan[T]],
+) -> tuple[Callable[Concatenate[Connected, P], T], Callable[Concatenate[Connected, P], Coroutine[Any, Any, T]]]:
+    """A call as a method that blocks and as one that is awaited, both with the arguments and the text of the plan."""
+
+    def blocking(self: Connected, /, *args: P.args, **kwargs: P.kwargs) -> T:
+        return self._transport.run(plan(self, *args, **kwargs))
+
+    async def awaited(self: Connected, /, *args: P.args, **kwargs: P.kwargs) -> T:
+        return await self._transport.run_async(plan(self, *args, **kwargs))
+
+    shown = signature(plan)
+    for method, suffix in ((blocking, ""), (awaited, "_async")):
+        update_wrapper(method, plan)
+        vars(method)["__signature__"] = shown.replace(return_annotation=get_args(shown.return_annotation)[2])
+        method.__name__ += suffix
+        method.__qualname__ += suffix
+    return blocking, awaited
 
 
 @cache

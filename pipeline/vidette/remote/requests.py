@@ -26,6 +26,8 @@ ROUTES = {
 PASSING = (429, 503, 504)
 """Statuses that may be different a moment later."""
 
+Fields: TypeAlias = Mapping[str, Any]
+NOTHING: Fields = MappingProxyType({})
 File: TypeAlias = tuple[str, bytes]
 """A name, whose ending says the kind, and the content."""
 Place: TypeAlias = Literal["query", "body", "bearer", "x-api-key"]
@@ -44,9 +46,9 @@ class Request:
 
     method: Literal["GET", "POST"]
     url: str
-    query: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    query: Fields = field(default_factory=dict, repr=False)
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
-    body: Mapping[str, Any] | None = field(default=None, repr=False)
+    body: Fields | None = field(default=None, repr=False)
     text: str | None = field(default=None, repr=False)
     file: File | None = field(default=None, repr=False)
     form: Mapping[str, str] | None = None
@@ -87,9 +89,7 @@ class Request:
         }
 
 
-def infer_v0(
-    url: str, model: str, query: Mapping[str, Any], *, text: str | None = None, file: File | None = None
-) -> Request:
+def infer_v0(url: str, model: str, query: Fields, *, text: str | None = None, file: File | None = None) -> Request:
     """API v0: `/project/version`, the picture as base64 `text` or as a form's `file`."""
     # the server takes a text for base64 whatever it is called; this is what `inference_sdk` calls it
     headers = {} if text is None else {"content-type": "application/json"}
@@ -97,12 +97,7 @@ def infer_v0(
 
 
 def infer_v1(
-    url: str,
-    task_type: str,
-    model: str,
-    pictures: Sequence[str],
-    fields: Mapping[str, Any],
-    query: Mapping[str, Any] = MappingProxyType({}),
+    url: str, task_type: str, model: str, pictures: Sequence[str], fields: Fields, query: Fields = NOTHING
 ) -> Request:
     """API v1: JSON with one base64 text or a list of them."""
     body = {"model_id": model, **fields, "image": images(pictures)}
@@ -125,7 +120,7 @@ def add_model(url: str, model: str) -> Request:
     return Request("POST", f"{url}/model/add", body={"model_id": model})
 
 
-def hub(url: str, file: File, key: str | None, fields: Mapping[str, Any]) -> Request:
+def hub(url: str, file: File, key: str | None, fields: Fields) -> Request:
     """HUB's form. Dedicated endpoints and the Platform, whose addresses end with `/predict`, want a bearer."""
     form = {name: str(value) for name, value in fields.items() if value is not None}
     places: tuple[Place, ...] = ("x-api-key", "bearer") if url.endswith("/predict") else ("x-api-key",)
