@@ -93,7 +93,7 @@ def test_what_clients_send_is_answered(tasks: Running, host: str, name: str) -> 
         answer = sent(tasks.url, host, request)
         path = re.sub("/+", "/", request["path"])
         about = f"{call}: {request['method']} {path} -> {answer.status_code} {answer.text[:200]}"
-        if path in ("/llm/cogvlm", "/gaze/gaze_detection"):
+        if path == "/llm/cogvlm":
             assert answer.status_code == 410, about
         elif path.startswith(NOT_SERVED) or "/workflows/" in path:
             assert answer.status_code == 501, about

@@ -194,5 +194,5 @@ def test_old_clients(ran: Ran, environment: str) -> None:
     assert ["predictions" in answer for answer in ok(outcomes, "case_tasks")] == [True] * 3
     _, loaded, left = ok(outcomes, "case_management")
     assert "spare/1" in set(loaded) - set(left)
-    for case, status in (("case_wrong_model", 404), ("case_later_gaze", 410), ("case_later_cogvlm", 410)):
+    for case, status in (("case_wrong_model", 404), ("case_later_gaze", 501), ("case_later_cogvlm", 410)):
         assert outcomes[case]["status_code"] == status

@@ -8,13 +8,10 @@ from vidette.serve.errors import RequestError
 
 router = APIRouter(tags=["not served"])
 
-_GONE = {
-    "/llm/cogvlm": "CogVLM has been removed; use a detector or classifier instead",
-    "/gaze/gaze_detection": "gaze detection has been removed; use a model of faces with landmarks instead",
-}
+_GONE = {"/llm/cogvlm": "CogVLM has been removed; use a detector or classifier instead"}
 _LATER = (
-    "/clip/embed_image", "/clip/embed_text", "/clip/compare", "/doctr/ocr", "/easy_ocr/ocr", "/ocr/trocr",
-    "/ocr/pp-ocr", "/yolo_world/infer", "/grounding_dino/infer", "/owlv2/infer",
+    "/clip/embed_image", "/clip/embed_text", "/clip/compare", "/gaze/gaze_detection", "/doctr/ocr",
+    "/easy_ocr/ocr", "/ocr/trocr", "/ocr/pp-ocr", "/yolo_world/infer", "/grounding_dino/infer", "/owlv2/infer",
     "/sam/embed_image", "/sam/segment_image", "/sam2/embed_image", "/sam2/segment_image", "/sam3/concept_segment",
     "/sam3/visual_segment", "/sam3/embed_image", "/sam3_3d/infer", "/perception_encoder/embed_image",
     "/perception_encoder/embed_text", "/perception_encoder/compare", "/infer/lmm", "/infer/lmm/{model_id:path}",
