@@ -243,5 +243,4 @@ def _authorities() -> "ssl.SSLContext":
 
 
 def _answer(response: "httpx.Response") -> Answer:
-    headers = {name.lower(): value for name, value in response.headers.items()}
-    return Answer(response.status_code, response.reason_phrase, headers, response.content)
+    return Answer(response.status_code, response.reason_phrase, response.headers, response.content)

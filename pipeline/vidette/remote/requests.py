@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Any, Literal, TypeAlias
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 
 HOSTED = (
     *(f"{name}.roboflow.com" for name in ("detect", "outline", "classify", "infer", "serverless", "asyncinfer")),
@@ -79,9 +79,7 @@ class Request:
             content = orjson.dumps(self.body, option=orjson.OPT_SERIALIZE_NUMPY)
         return {
             "method": self.method,
-            "url": self.url,
-            # str, because httpx would send `true` for True; an empty query would take away that of the URL
-            "params": {name: str(value) for name, value in self.query.items()} or None,
+            "url": f"{self.url}?{urlencode(self.query)}" if self.query else self.url,  # httpx's `params` parse it twice
             "headers": headers,
             "content": content,
             "data": self.form,
