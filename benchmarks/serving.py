@@ -41,6 +41,7 @@ import cv2
 sys.path.insert(0, str(Path(__file__).parent))
 import _common
 
+from vidette.budget import tune_malloc
 from vidette.frame import Picture
 from vidette.job import ModelRequest
 from vidette.models import load
@@ -243,6 +244,7 @@ def main() -> None:
     if args.quick:
         args.seconds, args.repeats = 2, 1
     cv2.setNumThreads(1)
+    tune_malloc()
     with tempfile.TemporaryDirectory() as folder:
         picture = Path(folder) / "640x480.jpg"
         bgr = cv2.resize(cv2.imread(str(args.picture)), (640, 480))

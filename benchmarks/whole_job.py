@@ -31,6 +31,7 @@ import _common
 from _clips import people_clip
 
 import vidette.engine
+from vidette.budget import tune_malloc
 from vidette.engine import Engine
 from vidette.frame import Picture
 from vidette.job import Job, ModelRequest, SinkRequest, StreamRequest
@@ -167,6 +168,7 @@ def main() -> None:
     parser.add_argument("--only", help="rows whose name holds this text")
     args = parser.parse_args()
     cv2.setNumThreads(1)
+    tune_malloc()
     rows, results = [], []
     for size in ((1280, 720), (1920, 1080)):
         clip = people_clip(args.source, args.frames, *size)

@@ -1,4 +1,7 @@
 import os
+import platform
+import subprocess
+import sys
 
 import pytest
 
@@ -64,3 +67,29 @@ def test_memory_that_is_held(tmp_path):
     before = resident()
     held = bytearray(os.urandom(64 << 20))
     assert resident() - before > len(held) / 2
+
+
+FAULTS = """
+import resource, sys
+import numpy as np
+from vidette.budget import tune_malloc
+if sys.argv[1] == "tuned":
+    tune_malloc()
+def picture():
+    tensors = [np.ones(1 << 20, np.uint8) for _ in range(20)]
+for _ in range(3):
+    picture()
+before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+for _ in range(5):
+    picture()
+print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
+"""
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="another C library")
+def test_memory_that_each_picture_asks_for_again_is_kept() -> None:
+    def faults(how: str) -> int:
+        return int(subprocess.run([sys.executable, "-c", FAULTS, how], capture_output=True, check=True).stdout)
+
+    assert faults("as it is") > 5 * 1000
+    assert faults("tuned") < 100

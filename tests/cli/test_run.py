@@ -235,7 +235,8 @@ def test_a_bar_with_speed_and_remaining_time_on_a_terminal(folder: Path, columns
     os.close(ours)
     assert process.wait(20) == 0
     text = shown.decode()
-    assert re.search(r"\d+%\|.*\| \d+/40 \[\d\d:\d\d<\d\d:\d\d, +\d+\.\d+ frames/s[],]", text)  # elapsed < remaining, speed
+    elapsed_remaining_speed = r"\[\d\d:\d\d<\d\d:\d\d, +\d+\.\d+ frames/s[],]"
+    assert re.search(rf"\d+%\|.*\| \d+/40 {elapsed_remaining_speed}", text)
 
 
 # ------------------------------------------------------------------ signals

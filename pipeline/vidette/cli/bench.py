@@ -7,6 +7,7 @@ import sys
 from typing import Any
 
 from vidette.bench import RESERVE, Cost, Footage, measure, variants, watch
+from vidette.budget import tune_malloc
 from vidette.cli.job_arguments import add_model_options, model_config
 from vidette.config import find_sources, one_model_job
 from vidette.errors import ConfigError, ModelError
@@ -43,6 +44,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def call(args: argparse.Namespace) -> int:
     """Measure and print. Returns 0; 1 when one of the compared ways does not work."""
+    tune_malloc()
     if args.fps is not None and args.fps <= 0:
         raise ConfigError(f"--fps: {args.fps:g} is not a rate; write frames per second, such as 25")
     sources = find_sources([args.source])

@@ -1,11 +1,10 @@
 """`vidette run`: the main job."""
 
 import argparse
-import contextlib
-import ctypes
 import sys
 from pathlib import Path
 
+from vidette.budget import tune_malloc
 from vidette.cli.check import check_model_option, check_sink_options, checked_job
 from vidette.cli.job_arguments import add_format_option, add_model_options, explicit_sinks, job_from_arguments
 from vidette.cli.progress import Progress
@@ -50,7 +49,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def call(args: argparse.Namespace) -> int:
     """Run to the end, or until a signal. Returns the exit code."""
-    _limit_arenas()
+    tune_malloc()
     job = _job(args)
     for path in args.report:
         check_writable(Path(path))
@@ -101,9 +100,3 @@ def _job(args: argparse.Namespace) -> Job:
     job = Job(job.models, job.streams, sinks)
     check_sink_options(job)
     return job
-
-
-def _limit_arenas() -> None:
-    """glibc keeps freed memory apart per thread, in up to eight arenas per core; two make a run 10 to 30 MB smaller."""
-    with contextlib.suppress(OSError, AttributeError):  # another C library
-        ctypes.CDLL(None).mallopt(-8, 2)  # M_ARENA_MAX of malloc.h

@@ -6,6 +6,7 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
+from vidette.budget import tune_malloc
 from vidette.cli.job_arguments import KEY, named
 from vidette.cli.signals import leave
 from vidette.cli.summary import summary
@@ -57,6 +58,7 @@ def call(args: argparse.Namespace) -> int:
         from vidette.serve.server import Server
     except ImportError as error:
         raise ConfigError(f'serving needs {error.name}: pip install "vidette[serve]"') from None
+    tune_malloc()
     config, models, job = _settings(args)
     listener = Listener(server := Server(config, models, job))
     if not args.quiet:
