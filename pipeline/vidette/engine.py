@@ -56,7 +56,7 @@ class Engine:
                 self.lanes[request.id] = self._open_lane(request, model)
             labels = {lane.model.id: lane.model.labels for lane in self.lanes.values()}
             for outlet in self.outlets:
-                streams = [StreamFacts(s.id, redact(s.url)) for s in self.job.streams if outlet.request.takes(s.id)]
+                streams = [StreamFacts(s.id, redact(s.url), s.mode == "live") for s in self.job.streams if outlet.request.takes(s.id)]
                 outlet.start(RunFacts(streams, labels), lambda: self.interrupted)
                 self._started_outlets.append(outlet)
         except VidetteError:

@@ -27,10 +27,11 @@ Delivery = Literal["every", "newest"]
 
 @dataclass(slots=True, frozen=True)
 class StreamFacts:
-    """What is known of a stream before its first frame; zero or None where it is not."""
+    """What is known of a stream before its first frame; zero or None where it is not. `live` streams never end."""
 
     id: str
     url: str
+    live: bool = False
     width: int = 0
     height: int = 0
     fps: float | None = None

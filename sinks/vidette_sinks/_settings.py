@@ -6,6 +6,7 @@ from pydantic import AfterValidator, BaseModel, Field, ValidationError
 
 from vidette.errors import ConfigError
 from vidette.payloads import DEFAULT, payload_names
+from vidette.sink import RunFacts
 
 S = TypeVar("S", bound=BaseModel)
 
@@ -22,6 +23,18 @@ Format = Annotated[
     Field(description="How predictions are written: roboflow (boxes by centre and size) or ultralytics (by corners)."),
 ]
 DEFAULT_FORMAT = DEFAULT
+
+
+Append = Annotated[
+    bool | None,
+    Field(description="Keep what is in the file and write behind it. By default what live streams left is kept: a "
+          "camera that is started again goes on. Files that are read again begin anew."),
+]  # fmt: skip
+
+
+def appends(asked: bool | None, run: RunFacts) -> bool:
+    """Whether to write behind what is in a file."""
+    return any(stream.live for stream in run.streams) if asked is None else asked
 
 
 def parsed(cls: type[S], target: str, **fields: Any) -> S:

@@ -17,7 +17,7 @@ from vidette.predictions.semantic import SemanticMap
 from vidette.result import Result
 from vidette.sink import Delivery, RunFacts
 from vidette_sinks._files import LineFile, refuse_inputs
-from vidette_sinks._settings import parsed
+from vidette_sinks._settings import Append, appends, parsed
 
 COLUMNS = (
     *("stream", "epoch", "seq", "pts_s", "time", "model", "class", "class_id", "confidence"),
@@ -45,7 +45,7 @@ class CsvSettings(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     path: str = Field(min_length=1, description="The file; its folder must exist.")
-    append: bool = Field(False, description="Keep what is in the file already and write behind it.")
+    append: Append = None
 
 
 class CsvSink:
@@ -73,9 +73,9 @@ class CsvSink:
         return [self._settings.path]
 
     def open(self, run: RunFacts) -> None:
-        """Make or empty the file and write the header. Raises SinkError."""
+        """Make the file with its header, or go on in it. Raises SinkError."""
         refuse_inputs(self.paths(), run)
-        self._file = LineFile.open(self._settings.path, self._settings.append)
+        self._file = LineFile.open(self._settings.path, appends(self._settings.append, run))
         if not self._file.size:
             self._file.write(_lines([COLUMNS]))
         elif (columns := _columns(self._settings.path)) and columns == COLUMNS[: len(columns)]:

@@ -10,7 +10,7 @@ from vidette.payloads.record import record_json
 from vidette.result import Result
 from vidette.sink import Delivery, RunFacts
 from vidette_sinks._files import LineFile, refuse_inputs
-from vidette_sinks._settings import DEFAULT_FORMAT, Format, parsed
+from vidette_sinks._settings import DEFAULT_FORMAT, Append, Format, appends, parsed
 
 
 class JsonlSettings(BaseModel):
@@ -19,7 +19,7 @@ class JsonlSettings(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     path: str = Field(min_length=1, description="The file; its folder must exist.")
-    append: bool = Field(False, description="Keep what is in the file already and write behind it.")
+    append: Append = None
     format: Format = DEFAULT_FORMAT
 
 
@@ -48,9 +48,9 @@ class JsonlSink:
         return [self._settings.path]
 
     def open(self, run: RunFacts) -> None:
-        """Make or empty the file. Raises SinkError."""
+        """Make the file, or go on in it. Raises SinkError."""
         refuse_inputs(self.paths(), run)
-        self._file = LineFile.open(self._settings.path, self._settings.append)
+        self._file = LineFile.open(self._settings.path, appends(self._settings.append, run))
 
     def write(self, result: Result) -> None:
         """Append one line. Raises SinkError."""

@@ -208,6 +208,19 @@ def test_live_may_drop_and_still_ends_well(console: Console, folder: Path) -> No
     assert done.code == 0
 
 
+@pytest.mark.parametrize(("mode", "kept"), [("live", True), ("lossless", False)])
+def test_what_a_camera_left_before_it_was_started_again_is_kept(
+    console: Console, folder: Path, mode: str, kept: bool
+) -> None:
+    lines = []
+    for _ in range(2):
+        source = "testsrc:?size=320x192&rate=50&frames=10"
+        console("run", source, "--model", "tiny.onnx", "--mode", mode, "--sink", "out.jsonl", "--quiet")
+        lines.append((folder / "out.jsonl").read_text())
+    assert lines[1].startswith(lines[0]) == kept
+    assert lines[1] != lines[0]
+
+
 # ------------------------------------------------------------------ progress
 
 

@@ -52,9 +52,9 @@ def grey(level: int, width: int = 320, height: int = 240) -> Picture:
     return Picture(np.full((height, width, 3), level, np.uint8))
 
 
-def run_of(streams: Sequence[str] = ("cam",), url: str = "testsrc:") -> RunFacts:
+def run_of(streams: Sequence[str] = ("cam",), url: str = "testsrc:", *, live: bool = False) -> RunFacts:
     """A run of these streams."""
-    return RunFacts(tuple(StreamFacts(name, url) for name in streams))
+    return RunFacts(tuple(StreamFacts(name, url, live) for name in streams))
 
 
 def write_until_error(sink: Sink, results: Iterable[Result]) -> tuple[int, SinkError]:

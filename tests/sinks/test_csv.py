@@ -12,9 +12,9 @@ from vidette.predictions.semantic import SemanticMap
 from vidette_sinks.csv import COLUMNS, CsvSettings, CsvSink
 
 
-def opened(path: Path, **settings) -> CsvSink:
+def opened(path: Path, live: bool = False, **settings) -> CsvSink:
     sink = CsvSink(CsvSettings(path=str(path), **settings))
-    sink.open(run_of())
+    sink.open(run_of(live=live))
     return sink
 
 
@@ -113,11 +113,11 @@ def test_names_with_commas_quotes_and_line_ends_survive(tmp_path):
 
 
 def test_appending_keeps_one_header(tmp_path):
-    for append in (False, True):
-        sink = opened(tmp_path / "out.csv", append=append)
+    for append in (False, True, None):
+        sink = opened(tmp_path / "out.csv", live=True, append=append)
         sink.write(result(predictions=detections(1)))
         sink.close()
-    assert len(rows(tmp_path / "out.csv")) == 2
+    assert len(rows(tmp_path / "out.csv")) == 3
     assert (tmp_path / "out.csv").read_text().count("confidence") == 1
 
 

@@ -14,9 +14,9 @@ from vidette.payloads import payload
 from vidette_sinks.jsonl import JsonlSettings, JsonlSink
 
 
-def opened(path: Path, **settings) -> JsonlSink:
+def opened(path: Path, live: bool = False, **settings) -> JsonlSink:
     sink = JsonlSink(JsonlSettings(path=str(path), **settings))
-    sink.open(run_of())
+    sink.open(run_of(live=live))
     return sink
 
 
@@ -46,10 +46,11 @@ def test_the_format_is_the_chosen_one(tmp_path):
     assert records(tmp_path / "out.jsonl")[0]["predictions"] == payload("ultralytics")(detections())["predictions"]
 
 
-def test_an_old_file_is_replaced_unless_append(tmp_path):
+@pytest.mark.parametrize("live", [False, True])
+def test_what_files_left_is_replaced_and_what_cameras_left_is_kept_unless_said_otherwise(tmp_path, live):
     path = tmp_path / "out.jsonl"
-    for append, expected in ((False, 1), (False, 1), (True, 2)):
-        sink = opened(path, append=append)
+    for append, expected in ((False, 1), (False, 1), (True, 2), (None, 3 if live else 1)):
+        sink = opened(path, live, append=append)
         sink.write(result())
         sink.close()
         assert len(records(path)) == expected
