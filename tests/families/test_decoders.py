@@ -248,3 +248,5 @@ def test_numbers_of_another_task_are_not_taken_for_scores():
     with pytest.raises(DecodeError, match=r"scores reach 40, .*`family: ultralytics-pose`") as error:
         claim.decoder([head], placed(claim), Thresholds())
     assert error.value.code == "range"
+    told = recognise(signature((1, 56, PLACES), image=IMAGE, metadata={"task": "detect"}))
+    assert len(told.decoder([head], placed(told), Thresholds())) == 1

@@ -27,17 +27,18 @@ class Columns:
     """Decodes one (4 + C, N) head; with no names it takes as many classes as come."""
 
     labels: tuple[str, ...]
+    guessed: bool = False  # neither metadata nor sidecar name the task
 
     def __call__(self, outputs: Sequence[npt.NDArray[Any]], letterbox: Letterbox, limits: Thresholds) -> Detections:
-        """See `Decoder`. Raises DecodeError `range` too: of a file that lost its metadata, numbers of another task may
-        have been counted as classes."""
+        """See `Decoder`. Raises DecodeError `range` too: where the task is `guessed`, numbers of another one may have
+        been counted as classes."""
         head = outputs[0]
         classes = len(self.labels) or head.shape[0] - 4
         if head.ndim != 2 or not head.shape[0] == 4 + classes > 4:
             raise reading.misshapen(outputs, f"({4 + classes}, N)")
         candidates, _, state = heads.columns(heads.readable(head), limits.class_mask(classes), limits.confidence)
         found = reading.detections(candidates, state, letterbox, limits, self.labels)
-        if len(found) and found.confidence[0] > MOST:
+        if self.guessed and len(found) and found.confidence[0] > MOST:
             raise DecodeError(
                 "range",
                 f"the model's scores reach {found.confidence[0]:.3g}, so some of its numbers are no scores, perhaps "
@@ -84,4 +85,5 @@ class Ultralytics:
             return None
         labels = reading.labels(signature, count)
         preprocess = reading.exported(signature, preprocess)
-        return Recognised(self.name, "detection", labels, preprocess, Columns(labels), why)
+        decoder = Columns(labels, guessed="task" not in metadata and not forced)
+        return Recognised(self.name, "detection", labels, preprocess, decoder, why)
