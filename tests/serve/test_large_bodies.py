@@ -5,9 +5,10 @@ import base64
 import binascii
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from itertools import pairwise
 from typing import Any
+from urllib.parse import unquote_to_bytes
 
 import httpx
 import numpy as np
@@ -80,16 +81,19 @@ ESCAPES: list[Callable[[bytes], bytes]] = [
 def test_strings_are_cut_out_of_json(number: int) -> None:
     value = ESCAPES[number](TEXT)
     body = b'{"say \\"a\\\\": "\\\\", "image": {"type": "base64", "value": "' + value + b'"}, "more": [1, "x"]}'
-    rest, (text,) = at_once(without(body))
+    rest, texts = at_once(without(body))
+    ((cut, text),) = texts.items()
     assert json.loads(rest) == {
-        'say "a\\': "\\", "image": {"type": "base64", "value": {"cut": 0}}, "more": [1, "x"],
+        'say "a\\': "\\", "image": {"type": "base64", "value": {"cut": cut}}, "more": [1, "x"],
     }  # fmt: skip
     assert body[text.begin : text.end] == value
     assert at_once(decoding(text.body, text.begin, text.end, escaped=True)) == PICTURE
 
 
 STRINGS = st.builds(
-    lambda text, times: text * times, st.text(min_size=1, max_size=12), st.sampled_from([1, 2, 5000, 1 << 18])
+    lambda text, times: text * times if times <= 20 else text.replace('"', "'") * times,
+    st.text(min_size=1, max_size=12),
+    st.sampled_from([1, 2, 20, 5000, 1 << 18]),
 )
 
 
@@ -116,6 +120,58 @@ def test_large_bodies_of_something_else_are_refused(junk: bytes) -> None:
     with pytest.raises(RequestError) as refused:
         at_once(without(junk))
     assert refused.value.status == 413
+
+
+def turns(work: Generator[None, None, Any]) -> int:
+    return sum(1 for _ in work)
+
+
+def test_escaped_quotes_are_passed_over_in_pieces() -> None:
+    body = b'["' + b'\\"' * 8000 + b'", "' + TEXT + b'"]'
+    assert turns(without(body)) == 8
+    assert len(at_once(without(body))[1]) == 2
+
+
+@pytest.mark.parametrize("texts", [b'\\"' * 1_000_000, b'","'.join([b'\\"' * 3000] * 300)])
+def test_strings_full_of_quotes_are_given_up(texts: bytes) -> None:
+    work = without(b'["' + texts + b'"]')
+    passed: list[None] = []
+    with pytest.raises(RequestError, match="escaped quotes") as refused:
+        passed.extend(work)
+    assert refused.value.status == 413
+    assert len(passed) == 8
+
+
+@pytest.mark.parametrize("form", ["plain", "URL-safe with a space", "a space after each"])
+def test_spaces_and_plus_are_looked_for_in_pieces(form: str) -> None:
+    text = {
+        "plain": TEXT,
+        "URL-safe with a space": b"iVBORw0KGgo " + b"-_ab" * PIECE,
+        "a space after each": b"A " * (2 * PIECE),
+    }[form]
+    assert turns(decoding(text)) >= 2 * (len(text) // PIECE)  # once to look, once to decode
+
+
+@pytest.mark.parametrize("plus", [b"+", b"%2B", b"\\u002b"])
+@pytest.mark.parametrize("before", range(8))
+def test_a_plus_between_two_pieces_is_seen(plus: bytes, before: int) -> None:
+    front = base64.b64encode(PICTURE[:30]).replace(b"+", b"/").ljust(PIECE - before, b"A")
+    back = b"A" * (102 + (before - 1) % 4)  # one character more would be base64, too
+    found = at_once(decoding(front + plus + back + b" " + b"A" * 100, escaped=True))
+    assert found == base64.b64decode(front + b"+" + back + b"A" * 100 + b"==")
+
+
+@pytest.mark.parametrize("text", [percent(TEXT), b"%41" * PIECE])
+def test_percent_encoding_is_taken_in_smaller_pieces(text: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    sizes: list[int] = []
+
+    def unquoted(piece: bytes) -> bytes:
+        sizes.append(len(piece))
+        return unquote_to_bytes(piece)
+
+    monkeypatch.setattr("vidette.serve.base64_pictures.unquote_to_bytes", unquoted)
+    assert turns(decoding(text)) >= len(sizes) - 1 > 10
+    assert max(sizes) <= PIECE / 16
 
 
 def ask(running: Running, route: str, text: str) -> httpx.Response:
@@ -169,8 +225,8 @@ def test_others_get_their_turn_while_a_large_body_is_decoded(
     assert answer.status_code == 200, answer.text
     pieces = len(TEXT) // PIECE + 1
     assert len(seen) >= pieces > 10
-    turns = [later - earlier for earlier, later in pairwise(seen)]
-    assert sum(turn > 0 for turn in turns) >= pieces - 1
+    between = [later - earlier for earlier, later in pairwise(seen)]
+    assert sum(turn > 0 for turn in between) >= pieces - 1
     assert max(sizes) <= PIECE + 4
 
 
@@ -190,5 +246,10 @@ def test_what_stands_for_a_string_is_no_way_in(serve: Serve) -> None:
         assert answer.status_code == 422
         assert httpx.post(f"{url}/tiny/1", json={"image": image}).status_code == 400
         assert httpx.post(f"{url}/tiny/1", json={"image": {"cut": cut}}).status_code == 400
+        # nor where strings are cut out of the body
+        own = {"model_id": "tiny/1", "image": image, "more": TEXT.decode()}
+        assert httpx.post(f"{url}/infer/object_detection", json=own).status_code == 422
+        assert httpx.post(f"{url}/tiny/1", json=own).status_code == 400
+        assert httpx.post(f"{url}/tiny/1", json=own | {"image": {"cut": cut}}).status_code == 400
     large = {"model_id": "tiny/1", "image": {"type": "url", "value": TEXT.decode()}}
     assert httpx.post(f"{url}/infer/object_detection", json=large).status_code == 422

@@ -20,9 +20,13 @@ _MAGIC = (
 _AROUND = b" \t\r\n\"'"
 _HEAD = 256
 """Bytes at either end in which what does not belong to the base64 is looked for."""
+_SPACE = re.compile(rb" ")
 _PLUS = re.compile(rb"\+|%2b|\\u002b", re.IGNORECASE)
 _UNFINISHED = re.compile(rb"(?:%[0-9a-f]?|\\(?:u[0-9a-f]{0,3})?)\Z", re.IGNORECASE)
-"""The beginning of an escape at the end of a piece; none is longer than 6 bytes."""
+"""The beginning of an escape at the end of a piece; none is longer than `_ESCAPE`."""
+_ESCAPE = 6
+_PERCENT = PIECE >> 5
+"""Bytes of a piece with percent-encoding, which takes so much longer."""
 _ALPHABET = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
 _URL_SAFE = bytes.maketrans(b"-_", b"+/")
 _OTHERS = bytes(set(range(256)) - set(_ALPHABET + b"-_= "))
@@ -57,7 +61,7 @@ def decoding(
     if begin >= end:
         raise RequestError(400, "Could not load input image. Cause: the body is empty; send the picture as base64")
     # a form that turned `+` into spaces left none; where there are some, spaces only divide
-    both = text.find(b" ", begin, end) >= 0 and _PLUS.search(text, begin, end) is None
+    both = (yield from _has(_SPACE, text, begin, end)) and not (yield from _has(_PLUS, text, begin, end))
     data = None
     for reading in (b"+", b"") if both else (b"",):
         data = yield from _decoded(text, begin, end, reading, escaped)
@@ -78,13 +82,24 @@ def _encoded(text: str) -> Generator[None, None, bytes]:
     return found.getvalue()
 
 
+def _has(wanted: re.Pattern[bytes], text: bytes, begin: int, end: int) -> Generator[None, None, bool]:
+    """Whether something no longer than an escape is there; pieces overlap, lest one is missed between two."""
+    while wanted.search(text, begin, min(begin + PIECE + _ESCAPE - 1, end)) is None:
+        begin += PIECE
+        if begin >= end:
+            return False
+        yield
+    return True
+
+
 def _decoded(text: bytes, begin: int, end: int, space: bytes, escaped: bool) -> Generator[None, None, bytes | None]:
     """None when it is not base64. What is not of the alphabet is passed over, and `=` is the end."""
     found = io.BytesIO()  # hands its bytes over without copying them
     left = b""  # up to three characters: four are three bytes
     while begin < end:
-        piece = text[begin : min(begin + PIECE, end)]
-        if begin + len(piece) < end and (open := _UNFINISHED.search(piece, len(piece) - 6)) is not None:
+        size = PIECE if text.find(b"%", begin, begin + PIECE) < 0 else _PERCENT
+        piece = text[begin : min(begin + size, end)]
+        if begin + len(piece) < end and (open := _UNFINISHED.search(piece, len(piece) - _ESCAPE)) is not None:
             piece = piece[: open.start()]
         begin += len(piece)
         try:

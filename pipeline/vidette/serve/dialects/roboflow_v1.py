@@ -230,7 +230,7 @@ for _route in sorted(ROUTES.values()):
     )  # fmt: skip
 
 
-async def _files(server: Server, objects: list[ImageObject], texts: list[LongText]) -> list[bytes]:
+async def _files(server: Server, objects: list[ImageObject], texts: dict[int, LongText]) -> list[bytes]:
     """The bytes of each picture. URLs are fetched beside each other, all of them within the request's deadline."""
     places = asyncio.Semaphore(_FETCHES)
 
@@ -256,7 +256,7 @@ def _numbered(error: RequestError, number: int) -> RequestError:
     return RequestError(error.status, f"{error.message} (picture {number})", error.headers)
 
 
-async def _bytes_of(server: Server, given: ImageObject, texts: list[LongText]) -> bytes:
+async def _bytes_of(server: Server, given: ImageObject, texts: dict[int, LongText]) -> bytes:
     kind = given.type.lower()
     if kind not in ("url", "base64"):
         raise RequestError(400, f"image type {given.type[:40]!r} is not taken here: use base64 or url")
