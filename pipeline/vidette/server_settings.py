@@ -110,7 +110,9 @@ class ServerConfig(_Closed):
     rate: Annotated[RateConfig | None, BeforeValidator(_rate)] = Field(
         None, description="requests per key and window, answered 429 beyond; `hub` for 100 an hour"
     )
-    cors: list[str] = Field(["*"], description="web pages that may ask: origins, or *")
+    cors: list[str] = Field(
+        ["*"], description="web pages that may ask: origins, or * (without keys: only for predictions)"
+    )
     access_log: str | None = Field(None, description="a file for one line per request, or - for stderr")
     tls: TlsConfig | None = Field(None, description="serve https")
 

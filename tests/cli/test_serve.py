@@ -1,6 +1,7 @@
 """`vidette serve`: mistakes are told by the name of the option that was typed."""
 
 import argparse
+from typing import get_args
 
 import pytest
 
@@ -26,3 +27,12 @@ def test_wrong_options(options: list[str], told: str) -> None:
         call(parser.parse_args(options))
     assert told in str(raised.value)
     assert "SECRET" not in str(raised.value)
+
+
+def test_help_names_what_can_be_done_to_cameras() -> None:
+    from vidette.serve.streams import Action
+
+    parser = argparse.ArgumentParser(formatter_class=argparse.RawDescriptionHelpFormatter)
+    configure(parser)
+    (line,) = (line for line in parser.format_help().splitlines() if "/streams/ID/" in line)
+    assert all(action in line for action in get_args(Action))

@@ -3,6 +3,7 @@
 import base64
 import socket
 import threading
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -39,6 +40,17 @@ def test_unknown_paths_and_methods_are_json(serve: Serve) -> None:
     for answer in (httpx.get(f"{url}/a/b/c"), httpx.delete(f"{url}/info")):
         assert answer.status_code in (404, 405)
         assert isinstance(answer.json()["message"], str)
+
+
+def test_a_model_asked_by_one_part_is_told_both(serve: Serve, detector: Path) -> None:
+    url = serve(models={"tiny": detector}).url
+    for ask in (httpx.get, httpx.post):
+        answer = ask(f"{url}/tiny/?confidence=40")
+        assert answer.status_code == 404
+        assert answer.json()["message"] == "Not Found; the hosted API has two parts: a model `tiny` is asked as /tiny/1"
+    assert httpx.post(f"{url}/tiny/1", content=encoded()).status_code == 200
+    assert httpx.get(f"{url}/a/b/c").json()["message"] == "Not Found"
+    assert httpx.put(f"{url}/tiny").json()["message"] == "Not Found"
 
 
 def test_a_client_that_has_gone_leaves_the_queue(serve: Serve) -> None:

@@ -242,6 +242,52 @@ def test_pages_of_others_control_nothing_where_nobody_needs_a_key(
     assert ask.post("cam", "start", origin="http://panel").status_code == 200
 
 
+def test_a_call_that_names_no_action_is_told_which_there_are(
+    serve: Serve, detector: Path, operator: Callable[..., Operator]
+) -> None:
+    job = make_job(detector, {"gate": SOURCE, "hall/left": SOURCE}, [Collecting()], mode="live", runtime="onnx")
+    ask = operator(serve(models={"m": detector}, job=job))._client
+    for id in ("gate", "hall/left"):
+        which = f"possible are POST /streams/{id}/stop, /start and /restart"
+        for method, path, status, said in (
+            ("POST", f"/streams/{id}", 405, "this does not say what to do; "),
+            ("POST", f"/streams/{id}/bounce", 404, f"there is no stream '{id}/bounce'; "),
+            ("GET", f"/streams/{id}/stop", 404, f"there is no stream '{id}/stop'; "),
+        ):
+            answer = ask.request(method, path)
+            assert (answer.status_code, answer.json()["message"]) == (status, said + which)
+            assert answer.headers.get("allow") == ("GET" if status == 405 else None)
+    assert ask.post("/streams/gat").json()["message"] == "there is no stream 'gat'; did you mean 'gate'?"
+
+
+def test_the_log_tells_only_actions_that_were_done(
+    serve: Serve,
+    detector: Path,
+    operator: Callable[..., Operator],
+    hanging: Callable[..., list[Hanging]],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level("INFO", "vidette.serve")
+    sources = hanging(3)
+    running = serve(models={"m": detector}, job=make_job(detector, {"cam": SOURCE}, [Collecting()], runtime="onnx"))
+    ask = operator(running)
+
+    def told() -> list[str]:
+        return [record.getMessage() for record in caplog.records if record.getMessage().endswith("by anyone")]
+
+    wait_for(lambda: sources and sources[0].hangs.is_set())
+    ask.refused("cam", "restart")  # it is stopped now
+    assert told() == ["stream cam: stop by anyone"]
+    ask.refused("cam", "start")
+    assert told() == ["stream cam: stop by anyone"]
+    sources[0].release.set()
+    wait_for(lambda: ask.get("cam")["reason"] is None)
+    ask.did("cam", "start")
+    assert told() == ["stream cam: stop by anyone", "stream cam: start by anyone"]
+    wait_for(lambda: len(sources) == 2)
+    sources[1].release.set()
+
+
 def test_actions_on_one_stream_take_turns(serve: Serve, detector: Path, operator: Callable[..., Operator]) -> None:
     job = make_job(detector, {"cam": SOURCE}, [Collecting()], mode="live", runtime="onnx")
     running = serve(models={"m": detector}, job=job)

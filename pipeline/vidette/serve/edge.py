@@ -189,7 +189,11 @@ def install_error_answers(app: FastAPI) -> None:
     async def http_error(request: Request, error: HTTPException) -> Response:
         if error.status_code == 405 and request.method == "OPTIONS":
             return Response(status_code=204, headers=error.headers)  # Allow
-        return error_response(RequestError(error.status_code, str(error.detail), error.headers))
+        message = str(error.detail)
+        name = request.url.path[1:]
+        if error.status_code == 404 and request.method in ("GET", "POST") and name and "/" not in name:
+            message += f"; the hosted API has two parts: a model `{name[:200]}` is asked as /{name[:200]}/1"
+        return error_response(RequestError(error.status_code, message, error.headers))
 
     @app.exception_handler(RequestValidationError)
     async def invalid(request: Request, error: RequestValidationError) -> Response:

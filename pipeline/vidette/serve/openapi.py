@@ -25,7 +25,7 @@ Keys, where the server has any, are taken as `api_key` in query or JSON body, as
 _STATUS = {
     400: "The picture, form or request cannot be read",
     401: "No key, or a wrong one",
-    403: "The key may not do this",
+    403: "The key may not do this, nor another site's page where there are no keys",
     404: "There is no such model, stream or path",
     408: "The body came too slowly",
     409: "A camera uses the model, or the stream's state forbids it",

@@ -12,7 +12,7 @@ from vidette.serve.edge import json_response
 from vidette.serve.errors import RequestError
 from vidette.serve.metrics import CONTENT_TYPE
 from vidette.serve.server import Server
-from vidette.serve.streams import Action, tell
+from vidette.serve.streams import Action, actions, tell
 
 router = APIRouter(tags=["operations"])
 
@@ -101,17 +101,16 @@ async def restart(request: Request, id: str) -> Response:
     return await _act(request, id, "restart")
 
 
+@router.post("/streams/{id:path}", include_in_schema=False)
+async def no_action(request: Request, id: str) -> Response:
+    """Says which actions there are; the hosted API would take a path of two parts for a model's."""
+    server: Server = request.app.state.server
+    server.admit(request, given_keys(request), "stream")
+    found = server.streams.find(id)
+    raise RequestError(405, f"this does not say what to do; {actions(found.request.id)}", {"Allow": "GET"})
+
+
 async def _act(request: Request, id: str, action: Action) -> Response:
     server: Server = request.app.state.server
     caller = server.admit(request, given_keys(request), "stream")
-    if not server.keys:
-        _refuse_other_pages(request, server)
     return json_response(await server.streams.act(id, action, caller.name))
-
-
-def _refuse_other_pages(request: Request, server: Server) -> None:
-    """Where nobody needs a key, any page that this machine's browser shows could stop cameras. Raises RequestError."""
-    origin = request.headers.get("origin")
-    if origin is None or origin.partition("://")[2] == request.headers.get("host") or origin in server.config.cors:
-        return
-    raise RequestError(403, "other sites' pages control streams only with a key, or when `cors` names their origin")

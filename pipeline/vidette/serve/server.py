@@ -18,6 +18,7 @@ from vidette.serve.fetching import Fetcher
 from vidette.serve.keys import Caller, Keys, Scope
 from vidette.serve.metrics import Metrics
 from vidette.serve.models_folder import ModelsFolder
+from vidette.serve.other_pages import refuse_other_pages
 from vidette.serve.pictures import PictureReader
 from vidette.serve.rates import Rates
 from vidette.serve.registry import Registry
@@ -120,7 +121,8 @@ class Server:
             self._seated -= 1
 
     def admit(self, request: Request, given: Sequence[str | None], scope: Scope) -> Caller:
-        """Check the key and its rate; `given` are all forms in which a key may have come, in their precedence.
+        """Check the key and its rate, or whose page asks, where it is for more than predictions and there are no keys.
+        `given` are all forms in which a key may have come, in their precedence.
 
         Raises RequestError: 401, 403, 429.
         """
@@ -129,4 +131,11 @@ class Server:
         if scope == "infer":
             client = request.client.host if request.client is not None else ""
             self.rates.count(caller.name if self.keys else client)
+        else:
+            self.refuse_other_pages(request)
         return caller
+
+    def refuse_other_pages(self, request: Request) -> None:
+        """Raise RequestError 403 where nobody needs a key and the page of another site asks."""
+        if not self.keys:
+            refuse_other_pages(request, self.config)

@@ -4,7 +4,7 @@ import asyncio
 import difflib
 import logging
 import time
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from vidette.engine import Engine
 from vidette.serve.errors import RequestError, busy
@@ -32,6 +32,8 @@ class Streams:
         """The stream of that id. Raises RequestError 404 naming the nearest."""
         known = {stream.request.id: stream for stream in self._engine.streams} if self._engine is not None else {}
         if id not in known:
+            if (above := id.rpartition("/")[0]) in known:
+                raise RequestError(404, f"there is no stream {id[:200]!r}; {actions(above)}")
             near = difflib.get_close_matches(id[:200], known, 1)
             hint = f"did you mean {near[0]!r}?" if near else f"streams here: {', '.join(list(known)[:8]) or 'none'}"
             raise RequestError(404, f"there is no stream {id[:200]!r}; {hint}")
@@ -54,11 +56,16 @@ class Streams:
                 raise RequestError(409, f"stream {id} is running: POST /streams/{id}/restart opens it anew")
             if action == "stop" and state != "running":
                 raise RequestError(409, f"stream {id} {_PAST[state]}: there is nothing to stop")
-            log.info("stream %s: %s by %s", id, action, caller)
             stream.stop()
             await _come_to_rest(stream)
-            if action != "stop":
-                self._start(stream)
+            done: Action = "stop"
+            try:
+                if action != "stop":
+                    self._start(stream)
+                    done = action
+            finally:
+                if done == action or state == "running":  # a restart may get no further than the stop
+                    log.info("stream %s: %s by %s", id, done, caller)
             return tell(stream)
 
     def _start(self, stream: Stream) -> None:
@@ -67,6 +74,12 @@ class Streams:
         if self._engine is None or self._engine.interrupted:  # what starts now would not be joined any more
             raise busy("the server is shutting down", 5)
         stream.start()
+
+
+def actions(id: str) -> str:
+    """How to ask for what can be done to a stream."""
+    *first, last = get_args(Action)
+    return f"possible are POST /streams/{id}/{', /'.join(first)} and /{last}"
 
 
 _PAST = {"stopped": "is stopped already", "ended": "has ended by itself", "failed": "has failed"}

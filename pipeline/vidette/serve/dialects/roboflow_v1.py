@@ -99,7 +99,8 @@ async def add(request: Request) -> Response:
     """Loads a model by id or alias; answers when it is there."""
     server: Server = request.app.state.server
     body = parsed(ModelRequestBody, await read_body(request, 1e6, float(server.config.limits.slow)))
-    server.keys.check(given_keys(request, body.api_key), "infer")
+    server.keys.check(given_keys(request, body.api_key), "infer")  # who may ask a model may have it loaded
+    server.refuse_other_pages(request)
     async with server.registry.use(body.model_id, float(server.config.limits.deadline)):
         return json_response(_registry(server))
 
