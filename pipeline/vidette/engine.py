@@ -56,7 +56,11 @@ class Engine:
                 self.lanes[request.id] = self._open_lane(request, model)
             labels = {lane.model.id: lane.model.labels for lane in self.lanes.values()}
             for outlet in self.outlets:
-                streams = [StreamFacts(s.id, redact(s.url), s.mode == "live") for s in self.job.streams if outlet.request.takes(s.id)]
+                streams = [
+                    StreamFacts(s.id, redact(s.url), s.mode == "live")
+                    for s in self.job.streams
+                    if outlet.request.takes(s.id)
+                ]
                 outlet.start(RunFacts(streams, labels), lambda: self.interrupted)
                 self._started_outlets.append(outlet)
         except VidetteError:
@@ -183,8 +187,14 @@ def plan_line(lane: Lane, reason: str) -> str:
     """What really runs a model; `reason` is why its plan was chosen."""
     plan, model = lane.plan, lane.model
     size = model.request.input or (model.preprocess.width, model.preprocess.height)
-    own = "frames as they are" if model.request.endpoint else f"each stream's own shape at {model.preprocess.size}"
-    shape = f"{size[0]}x{size[1]}" if all(size) else own
+    if (at := model.endpoint) is not None:
+        several = f", up to {plan.ladder[-1]} pictures in each" if plan.ladder[-1] > 1 else ""
+        scaled = f" of at most {size[0]}x{size[1]}" if size[0] and size[1] else ""
+        return (
+            f"model {model.id}: asks {at} ({at.dialect}), JPEG quality {at.options.quality}{scaled}, "
+            f"{plan.callers} requests at once{several} ({plan.mode} plan {reason})"
+        )
+    shape = f"{size[0]}x{size[1]}" if all(size) else f"each stream's own shape at {model.preprocess.size}"
     reasons = "; ".join([*model.reasons, f"{plan.mode} plan {reason}"])
     return (
         f"model {model.id}: {model.family} on {plan.runtime} ({plan.device}, {plan.precision}), {shape}, "

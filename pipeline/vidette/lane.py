@@ -20,6 +20,7 @@ from vidette.models import Model
 from vidette.mosaic import merged
 from vidette.pixels.slot import Buffer
 from vidette.predictions.detections import Detections
+from vidette.remote.trouble import without_address
 from vidette.result import Result, StageTimes
 from vidette.ring import Policy
 from vidette.runtimes.base import Outputs, Writer
@@ -255,10 +256,12 @@ class Lane:
         begin = time.monotonic()
         try:
             writer.write(item.frame.picture, item.letterbox, buffer, index)
-            self.model.ask(buffer, index, item.limits)
+            since = None if item.reply is None else item.frame.arrived
+            self.model.ask(buffer, index, item.limits, since)
         except Exception as error:  # noqa: BLE001 - av, cv2 and numba raise their own kinds; one bad frame fails alone
             buffer.padded[index] = None
-            self._fail([item], "pixels", f"frame {item.frame.seq} could not be converted: {error}")
+            name = f"frame {item.frame.seq}" if item.reply is None else "the picture"
+            self._fail([item], "pixels", f"{name} could not be converted: {error}")
             return False
         item.scale_s = time.monotonic() - begin
         return True
@@ -316,10 +319,10 @@ class Lane:
             try:
                 found = model.decoder(model.rows(outputs, index), item.letterbox, item.limits)
             except DecodeError as error:
-                self._fail([item], error.code, f"frame {frame.seq}: {error}")
+                self._fail([item], error.code, self._about(item, error))
                 continue
             except Exception as error:  # noqa: BLE001 - a third party's family: this frame fails, alone
-                self._fail([item], "postprocess", f"frame {frame.seq}: {told(error)}")
+                self._fail([item], "postprocess", self._about(item, error))
                 continue
             # Waiting for the device or for company is waiting too, also where the picture was written meanwhile.
             queue_s = started - item.queued_at - item.scale_s
@@ -337,6 +340,13 @@ class Lane:
                     model.id, facts, found, count, stages, None, frame.name,
                 )
             )  # fmt: skip
+
+    def _about(self, item: Item, error: Exception) -> str:
+        """Which frame, for the operator of a stream; which model, but not where it is, for a client."""
+        if item.reply is None:
+            return f"frame {item.frame.seq}: {told(error)}"
+        at = self.model.endpoint
+        return f"model {self.model.id}: {told(error) if at is None else without_address(at, told(error))}"
 
     def _fail(self, items: list[Item], code: str, message: str) -> None:
         for item in items:

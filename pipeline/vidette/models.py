@@ -121,10 +121,12 @@ class Model:
                 box = self._boxes.setdefault(key, box)
         return box
 
-    def ask(self, buffer: Buffer, index: int, limits: Thresholds) -> None:
+    def ask(self, buffer: Buffer, index: int, limits: Thresholds, since: float | None = None) -> None:
         """Say what holds for a slot that is written: a server applies the thresholds of each picture itself. A
-        classifier's server tells as many scores as it was configured for, whatever is shown of them."""
+        classifier's server tells as many scores as it was configured for, whatever is shown of them. `since` is when a
+        client's picture arrived (monotonic), None for a stream's."""
         if self._found is not None and isinstance(buffer, JpegBuffer):
+            buffer.since[index] = since
             if self.task == "classification":
                 limits = replace(limits, confidence=self.limits.confidence)
             buffer.asked[index] = _asked(self.request, self._found, limits)
@@ -153,6 +155,11 @@ class Model:
     def rows(self, outputs: Outputs, index: int) -> Outputs:
         """What of all outputs belongs to one picture of a batch: what its decoder takes."""
         return outputs if self._one_by_one else [output[index] for output in outputs]
+
+    @property
+    def endpoint(self) -> Endpoint | None:
+        """Where a server answers for the model, with its dialect."""
+        return None if self._found is None else self._found.endpoint
 
     @property
     def inputs(self) -> list[str]:

@@ -1,9 +1,11 @@
 """What an exchange with a server came to, where it brought no answer."""
 
 import logging
+import re
 import time
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 from vidette.errors import VidetteError
 from vidette.remote.endpoint import Endpoint
@@ -20,13 +22,15 @@ class Trouble(VidetteError):
     """No answer. `again`: asking again may help, at the earliest after `after` seconds; `status` 0: no server spoke.
 
     `picture` says that only what was sent is to blame: other pictures need not wait. `broken` says that the connection
-    ended before the answer, as one does that was kept too long.
+    ended before the answer, as one does that was kept too long; `refused` that there was none.
     """
 
     def __init__(
-        self, message: str, *, status: int = 0, again: bool = False, after: float = 0.0, broken: bool = False
-    ) -> None:
+        self, message: str, *, status: int = 0, again: bool = False, after: float = 0.0, broken: bool = False,
+        refused: bool = False,
+    ) -> None:  # fmt: skip
         super().__init__(message)
+        self.refused = refused
         self.status = status
         self.broken = broken
         self.again = again
@@ -46,7 +50,8 @@ def unreached(endpoint: Endpoint, error: Exception) -> Trouble:
 
     broken = isinstance(error, httpx.RemoteProtocolError | httpx.ReadError | httpx.WriteError)
     reason = without_key(endpoint, str(error) or type(error).__name__)
-    return Trouble(f"{endpoint}: {reason}; is the server running there?", again=True, broken=broken)
+    message = f"{endpoint}: {reason}; is the server running there?"
+    return Trouble(message, again=True, broken=broken, refused=isinstance(error, httpx.ConnectError))
 
 
 def body_of(endpoint: Endpoint, response: "httpx.Response") -> Any:
@@ -73,6 +78,20 @@ def without_key(endpoint: Endpoint, text: str) -> str:
     """A text of others, in which the key may stand, as it may be shown: one line, not too long."""
     shown = hide(text, () if endpoint.secret is None else (endpoint.secret,))
     return " ".join(shown.split())[:_TEXT]
+
+
+def without_address(endpoint: Endpoint, text: str) -> str:
+    """A message as the clients of a server that asks on may see it: where the model really is, is not their business.
+
+    Names of one word are left, unless a port follows: `server` may be any word of the message.
+    """
+    parts = urlsplit(endpoint.url)
+    name = re.escape(parts.hostname or "")
+    port = r"(:\d+)?" if "." in name or ":" in name else r":\d+"
+    shown = text.replace(f"{endpoint}: ", "")
+    for address in (str(endpoint), endpoint.url):
+        shown = shown.replace(address, "its server")
+    return re.sub(rf"(?<![\w.-])\[?{name}\]?{port}(?![\w-])", "its server", shown)
 
 
 def _said(body: Any) -> str:

@@ -8,9 +8,13 @@ alone, and the stream goes on. With `throughput`, which is how files run, a pict
 timeout is over. Otherwise pictures age: a frame that failed stays failed, and after a pause the caller takes the
 newest. The pauses are for all callers together, grow while nothing succeeds, and are never shorter than the server's
 Retry-After, as far as the timeout allows.
+
+A picture of an HTTP client has somebody waiting: a refused connection is its answer at once, whoever speaks meanwhile,
+and as long as nothing succeeds its timeout counts from its arrival, so that a queue does not add one to the other.
 """
 
 import asyncio
+import logging
 import random
 import threading
 import time
@@ -32,6 +36,8 @@ from vidette.remote.dialects import Asked, answers, request, takes_lists
 from vidette.remote.endpoint import Endpoint
 from vidette.remote.trouble import Trouble, body_of, quiet, unreached
 from vidette.runtimes.base import ModelFile, Outputs, Plan, Wish
+
+log = logging.getLogger("vidette.remote")
 
 _PAUSE_S, _LONGEST_PAUSE_S = 0.1, 2.0
 _BATCH = 4
@@ -81,12 +87,14 @@ class Remote:
 
 
 class JpegBuffer:
-    """A batch of pictures as they are sent: slots hold `bytes`; `asked` what is asked of each, None for the model's."""
+    """A batch of pictures as they are sent: slots hold `bytes`; `asked` what is asked of each, None for the model's;
+    `since` when a client's picture arrived (monotonic), None for a stream's."""
 
-    __slots__ = ("asked", "padded", "slots")
+    __slots__ = ("asked", "padded", "since", "slots")
 
     def __init__(self, count: int) -> None:
         self.asked: list[Asked | None] = [None] * count
+        self.since: list[float | None] = [None] * count
         self.slots: npt.NDArray[Any] = np.empty(count, object)
         self.padded: list[object] = [None] * count
 
@@ -127,6 +135,7 @@ class RemoteSession:
         self._failures = 0
         self._not_before = 0.0  # monotonic: when the server may be asked again,
         self._trouble = Trouble("")  # and why not earlier
+        self._told = False  # whether the log has why clients get no answers
         self._stopping = False
         limits = httpx.Limits(max_connections=plan.permits, max_keepalive_connections=plan.permits)
         self._client = httpx.AsyncClient(limits=limits, timeout=None, headers={"user-agent": "vidette"})
@@ -148,11 +157,12 @@ class RemoteSession:
         if self._stopping:
             raise ModelError(f"{self._id}: stopped")
         assert isinstance(buffer, JpegBuffer)
-        groups: dict[Asked, list[int]] = {}  # one request asks the same of all its pictures
+        groups: dict[tuple[Asked, bool], list[int]] = {}  # one request asks the same of all its pictures
         for index in range(count):
-            groups.setdefault(buffer.asked[index] or self._asked, []).append(index)
+            key = buffer.asked[index] or self._asked, buffer.since[index] is not None
+            groups.setdefault(key, []).append(index)
         pictures = [bytes(buffer.slots[index]) for index in range(count)]
-        exchange = asyncio.run_coroutine_threadsafe(self._of_groups(groups, pictures), self._loop)
+        exchange = asyncio.run_coroutine_threadsafe(self._of_groups(groups, pictures, list(buffer.since)), self._loop)
         try:
             found = exchange.result()
         except CancelledError:
@@ -161,6 +171,11 @@ class RemoteSession:
         for index, answer in found:
             outputs[index] = answer
         return [outputs]
+
+    @property
+    def silent(self) -> bool:
+        """Whether the server has not answered since it failed last."""
+        return self._failures > 0
 
     def stop(self) -> None:
         """End all exchanges at once."""
@@ -181,30 +196,47 @@ class RemoteSession:
             task.cancel()
 
     async def _of_groups(
-        self, groups: dict[Asked, list[int]], pictures: Sequence[bytes]
+        self, groups: dict[tuple[Asked, bool], list[int]], pictures: Sequence[bytes], since: Sequence[float | None]
     ) -> list[tuple[int, dict[str, Any] | Trouble]]:
-        async def of(asked: Asked, indexes: list[int]) -> list[tuple[int, dict[str, Any] | Trouble]]:
-            found = await self._answers(asked, [pictures[index] for index in indexes])
-            return list(zip(indexes, found, strict=True))
+        now, timeout = time.monotonic(), self._endpoint.options.timeout
 
-        return [pair for pairs in await asyncio.gather(*(of(*group) for group in groups.items())) for pair in pairs]
+        async def of(asked: Asked, client: bool, indexes: list[int]) -> list[tuple[int, dict[str, Any] | Trouble]]:
+            late: list[tuple[int, dict[str, Any] | Trouble]] = []
+            deadline = now + timeout
+            if client and self.silent:
+                ends = {index: (since[index] or 0.0) + timeout for index in indexes}
+                late = [(index, self._trouble) for index in indexes if ends[index] <= now]
+                indexes = [index for index in indexes if ends[index] > now]
+                deadline = min((ends[index] for index in indexes), default=now)
+            if not indexes:
+                return late
+            found = await self._answers(asked, [pictures[index] for index in indexes], deadline, client)
+            return [*late, *zip(indexes, found, strict=True)]
 
-    async def _answers(self, asked: Asked, pictures: Sequence[bytes]) -> list[dict[str, Any] | Trouble]:
+        pairs = await asyncio.gather(*(of(*key, indexes) for key, indexes in groups.items()))
+        return [pair for each in pairs for pair in each]
+
+    async def _answers(
+        self, asked: Asked, pictures: Sequence[bytes], deadline: float, client: bool
+    ) -> list[dict[str, Any] | Trouble]:
         if self._stopping:
             raise asyncio.CancelledError
         try:
-            return list(await self._asked_for(asked, pictures))
+            return list(await self._asked_for(asked, pictures, deadline, client))
         except Trouble as trouble:
             if len(pictures) > 1 and trouble.picture:  # one must not cost its neighbours
-                return [answer for picture in pictures for answer in await self._answers(asked, [picture])]
+                until = deadline if client else time.monotonic() + self._endpoint.options.timeout
+                alone = [await self._answers(asked, [picture], until, client) for picture in pictures]
+                return [answer for answers in alone for answer in answers]
             return [trouble] * len(pictures)
 
-    async def _asked_for(self, asked: Asked, pictures: Sequence[bytes]) -> list[dict[str, Any]]:
+    async def _asked_for(
+        self, asked: Asked, pictures: Sequence[bytes], deadline: float, client: bool
+    ) -> list[dict[str, Any]]:
         """Raises Trouble when the frames' time is over, or asking again is no use."""
-        deadline = time.monotonic() + self._endpoint.options.timeout
         broken = False
         while True:
-            if await self._paused(deadline):
+            if await self._paused(deadline, client):
                 raise self._trouble
             try:
                 async with asyncio.timeout(max(0.0, deadline - time.monotonic())):
@@ -218,25 +250,41 @@ class RemoteSession:
                     broken = True
                     continue
             else:
-                self._failures = 0
+                self._succeeded()
                 return found
             if not trouble.picture:
-                self._failures += 1
-                self._trouble = trouble
-                self._not_before = max(self._not_before, time.monotonic() + self._wait(trouble))
-            if trouble.picture or not trouble.again or time.monotonic() >= deadline:
+                self._failed(trouble, client)
+            given_up = trouble.picture or not trouble.again or (client and trouble.refused)
+            if given_up or time.monotonic() >= deadline:
                 raise trouble
 
-    async def _paused(self, deadline: float) -> bool:
+    def _succeeded(self) -> None:
+        self._failures = 0
+        if self._told:
+            self._told = False
+            log.warning("model %s: %s answers again", self._id, self._endpoint)
+
+    def _failed(self, trouble: Trouble, client: bool) -> None:
+        self._failures += 1
+        self._trouble = trouble
+        self._not_before = max(self._not_before, time.monotonic() + self._wait(trouble))
+        if client and not self._told:  # of streams' frames the stream tells
+            self._told = True
+            log.warning("model %s: %s", self._id, trouble)
+
+    async def _paused(self, deadline: float, client: bool) -> bool:
         """Wait until the server may be asked again, but not beyond the deadline.
 
-        True when the picture is not to be sent any more: it is too late, or a live stream has a newer one by now.
+        True when the picture is not to be sent any more: it is too late, or a live stream has a newer one by now. A
+        client does not wait for a server that refused the connection: to try costs nothing.
         """
+        if client and self._trouble.refused:
+            return False
         waited = False
         while (wait := min(self._not_before, deadline) - time.monotonic()) > 0:
             await asyncio.sleep(wait)
             waited = True
-        return waited and (not self._patient or time.monotonic() >= deadline)
+        return waited and (not (self._patient or client) or time.monotonic() >= deadline)
 
     def _wait(self, trouble: Trouble) -> float:
         """Seconds, drawn at random so that many clients of a server do not come back together."""

@@ -117,7 +117,8 @@ class Listener:
         context = None if config.tls is None else tls_context(config.tls)
         _open_access_log(config.access_log)
         self._sockets = _bound(config.host, config.port)
-        self.port: int = self._sockets[0].getsockname()[1]
+        self.addresses: list[tuple[str, int]] = [one.getsockname()[:2] for one in self._sockets]
+        self.port = self.addresses[0][1]
         self.url = f"{'http' if context is None else 'https'}://{_in_url(config.host)}:{self.port}"
         _allow_files(config.limits.connections)
         settings = uvicorn.Config(

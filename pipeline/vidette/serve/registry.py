@@ -12,8 +12,10 @@ from vidette.client.aliases import resolve
 from vidette.entry import Desk
 from vidette.errors import VidetteError
 from vidette.job import ModelRequest
-from vidette.lane import Lane
+from vidette.lane import Lane, told
 from vidette.models import Described, Model, describe
+from vidette.remote.trouble import without_address
+from vidette.runtimes.remote import RemoteSession
 from vidette.serve.disk import Disk
 from vidette.serve.errors import RequestError, busy
 from vidette.serve.loading import Loader, Version, version_of
@@ -188,6 +190,10 @@ class Registry:
         """The models that answer at once."""
         return [held for held in self.held.values() if held.lane is not None]
 
+    def silent(self) -> list[str]:
+        """Ids of the loaded models whose server did not answer when it was asked last."""
+        return [held.id for held in self.loaded() if isinstance(at := held.model.session, RemoteSession) and at.silent]
+
     @property
     def full(self) -> bool:
         """Whether the loaded models take more than the budget."""
@@ -302,7 +308,8 @@ class Registry:
         except Exception as error:  # noqa: BLE001 - a third party's runtime raises what it likes; waiters must be told
             current.tried(version, _told(error, current))
             goes_on = "; the loaded version goes on" if current.lane is not None else ""
-            log.error("model %s cannot be loaded: %s%s", current.id, current.error, goes_on)
+            why = " ".join(told(error).split()) if current.request.endpoint else current.error
+            log.error("model %s cannot be loaded: %s%s", current.id, why, goes_on)
         finally:
             current.loading = None
             done.set_result(None)
@@ -334,7 +341,6 @@ def hosted_name(id: str) -> tuple[str, int]:
 
 
 def _told(error: Exception, held: Held) -> str:
-    """One line without the folders of this machine."""
-    text = str(error) if isinstance(error, VidetteError) else f"{type(error).__name__}: {error}"
-    path = held.request.path
-    return " ".join((text if held.request.endpoint else text.replace(str(path), path.name)).split())
+    """One line, for clients: without the folders of this machine, and the addresses of others."""
+    text, path, at = told(error), held.request.path, held.request.endpoint
+    return " ".join((text.replace(str(path), path.name) if at is None else without_address(at, text)).split())
