@@ -55,6 +55,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def call(args: argparse.Namespace) -> int:
     """Serve until a signal. Returns the exit code."""
     try:
+        from vidette.serve.itself import refuse_itself
         from vidette.serve.listening import Listener, serve
         from vidette.serve.server import Server
     except ImportError as error:
@@ -62,6 +63,7 @@ def call(args: argparse.Namespace) -> int:
     tune_malloc()
     config, models, job = _settings(args)
     listener = Listener(server := Server(config, models, job))
+    refuse_itself(models, listener.addresses)
     if not args.quiet:
         logging.getLogger("vidette.serve").setLevel(logging.INFO)
         print(f"vidette: {listener.url} answers {_whom(config)}", file=sys.stderr)
