@@ -72,7 +72,10 @@ def test_a_refused_connection_is_told_at_once() -> None:
     with scripted(reply) as far, before(far, concurrency=1) as running, ThreadPoolExecutor(12) as clients:
         assert ask(running).status_code == 200
         close_port(far)
-        answers = list(clients.map(lambda _: ask(running), range(12)))
+        answers = [ask(running)]
+        session: Any = running.server.registry.find("a/1").model.session
+        session._not_before = time.monotonic() + 3600  # as long as streams' frames might pause
+        answers += clients.map(lambda _: ask(running), range(12))
     for answer in answers:
         assert answer.status_code == 502
         message = answer.json()["message"]
