@@ -137,7 +137,7 @@ _CONTROL = (None, _STREAM, (401, 403, 404, 409, 429, 500, 503))
 _PROJECT = (None, {_JSON: _ANY}, (401, 403, 404, 422, 500, 502, 503))
 _ROUTES: dict[str, tuple[dict[str, Schema] | None, dict[str, Schema], tuple[int, ...]]] = {
     "/healthz": (None, {_JSON: _object({"status": _TEXT})}, ()),
-    "/readiness": (None, {_JSON: _object({"status": _TEXT}, failed=_list(_TEXT))}, ()),
+    "/readiness": (None, {_JSON: _object({"status": _TEXT}, failed=_list(_TEXT), silent=_list(_TEXT))}, ()),
     "/metrics": (None, {"text/plain": _TEXT}, ()),
     "/info": (None, {_JSON: _object({"name": _TEXT, "version": _TEXT, "uuid": _TEXT})}, ()),
     "/streams": (None, {_JSON: _ref("Streams")}, _GUARDED),

@@ -41,12 +41,14 @@ async def healthz() -> Response:
 @router.get("/readiness", summary="Whether models are loaded and warm")
 async def readiness(request: Request) -> Response:
     """503 until everything that is to be loaded was tried, and while the server drains. `failed` are models that could
-    not be loaded; the log says why."""
+    not be loaded, `silent` those whose server did not answer when it was asked last; the log says why."""
     server: Server = request.app.state.server
     ready = server.ready and not server.draining
     body: dict[str, Any] = {"status": "ready" if ready else "not ready"}
     failed = [id for id in server.failed if server.registry.held[id].lane is None]
-    return json_response(body | ({"failed": failed} if failed else {}), 200 if ready else 503)
+    silent = server.registry.silent()
+    body |= {"failed": failed} if failed else {}
+    return json_response(body | ({"silent": silent} if silent else {}), 200 if ready else 503)
 
 
 @router.get("/metrics", summary="Numbers for Prometheus")
