@@ -4,6 +4,7 @@ import base64
 import io
 import json
 import socket
+import warnings
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from tests.serve.conftest import Running, Serve, encoded
 from tests.serve.hosted import CLIENT, EVERY, FORM, JPEG, TEXT, ask, boxes, refused
 from tests.serve.tasks import NAMES, SCORES, SEVERAL, SIZE, picture
 from vidette.payloads import roboflow
+from vidette.serve.dialects.roboflow_answers import at_least
 
 
 def lines(text: bytes, every: int, end: bytes = b"\n") -> bytes:
@@ -460,3 +462,10 @@ def test_old_clients_load_and_clear(tasks: Running) -> None:
     assert CLIENT.get(f"{tasks.url}/start/det/1").json()["status"] == 200
     assert CLIENT.get(f"{tasks.url}/clear_cache").status_code == 200
     refused(CLIENT.get(f"{tasks.url}/start/det/9"), 404)
+
+
+def test_a_threshold_beyond_all_scores_is_quietly_one_that_nothing_reaches() -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert at_least(1e300) > 1e38
+    assert 0.399 < at_least(0.4) < np.float32(0.4)

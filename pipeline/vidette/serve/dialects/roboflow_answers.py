@@ -52,7 +52,8 @@ class Shown:
 
 def at_least(confidence: float) -> float:
     """The threshold above which scores of at least `confidence` lie: Roboflow keeps what is equal to it."""
-    return float(np.nextafter(np.float32(max(confidence, FLOOR)), np.float32(0)))
+    most = float(np.finfo(np.float32).max)
+    return float(np.nextafter(np.float32(min(max(confidence, FLOOR), most)), np.float32(0)))
 
 
 def threshold(value: float | str | None) -> float | None:
