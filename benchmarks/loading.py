@@ -133,7 +133,8 @@ def main() -> None:
     if not args.quick:
         singles = {f"{kind}_p99_ms_all": [row["p99_ms"] for row in found] for kind, found in rows.items()}
         asked = {"clients": args.clients, "seconds": args.seconds, "repeats": args.repeats}
-        stored = _common.save("loading", {"question": __doc__.splitlines()[0], **asked, **told, **singles})
+        name = "loading" if args.clients == 1 else f"loading_{args.clients}_clients"
+        stored = _common.save(name, {"question": __doc__.splitlines()[0], **asked, **told, **singles})
         print(f"stored: {stored.name}")
 
 
