@@ -35,6 +35,7 @@ from vidette.runtimes import choose
 from vidette.runtimes.base import ModelFile, Outputs, PlanMode, Runtime, Session, Wish, Writer, writer
 from vidette.runtimes.cpu import OnnxCpu
 from vidette.runtimes.remote import JpegBuffer
+from vidette.shortening import shortened
 from vidette.signature import Signature
 
 _log = logging.getLogger(__name__)
@@ -253,20 +254,18 @@ def load(request: ModelRequest, mode: PlanMode, described: Described | None = No
     reasons: list[str] = []
     runtime, before = _runtime(request, reasons), resident()
     try:
-        file, session, batch = _open(request, described, runtime, mode)
+        opened = _open(request, described, runtime, mode)
     except ModelError as error:
         other = OnnxCpu()
         if request.runtime != "auto" or runtime.name != "openvino" or other.available():
             raise
         try:
-            file, session, batch = _open(request, described, other, mode)
+            opened = _open(request, described, other, mode)
         except ModelError:
             raise error from None
         reasons.append("onnx: OpenVINO cannot run this graph")
-    if batch is not None:
-        reasons.append(batch)
-    described = replace(described, recognised=replace(recognised, preprocess=file.preprocess))
-    model = Model(request, described, session, limits, reasons)
+    described, session, notes = opened
+    model = Model(request, described, session, limits, reasons + notes)
     model.bytes = max(resident() - before, _size(request.path))
     return model
 
@@ -279,12 +278,17 @@ def _size(path: Path) -> int:
 
 def _open(
     request: ModelRequest, described: Described, runtime: Runtime, mode: PlanMode
-) -> tuple[ModelFile, Session, str | None]:
+) -> tuple[Described, Session, list[str]]:
     """The file as it runs, its session, and what is to be said of its batch."""
-    file, wish, batch = _file(request, described), _wish(request, mode), None
-    if not described.recognised.one_by_one:
+    file, recognised, notes = _file(request, described), described.recognised, []
+    wish = _wish(request, mode)
+    if not recognised.one_by_one:
         file, batch = rebatched(runtime, file, wish)
-    return file, runtime.open(file, runtime.plan(file, wish)), batch
+        notes = [batch] if batch else []
+    file, recognised = shortened(runtime, file, recognised)
+    recognised = replace(recognised, preprocess=file.preprocess)
+    session = runtime.open(file, runtime.plan(file, wish))
+    return replace(described, signature=file.signature, recognised=recognised), session, notes
 
 
 def _file(request: ModelRequest, described: Described) -> ModelFile:

@@ -13,6 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from vidette.errors import ModelError
+from vidette.onnxgraph import read_node
 from vidette.protobuf import Data, MalformedError, Span, fields_of, message, number_of, text
 from vidette.sidecar import load_sidecar
 from vidette.signature import Signature, Tensor
@@ -68,9 +69,9 @@ def _signature(path: Path, data: Data) -> Signature:
     sources: dict[str, tuple[str, str]] = {}  # tensor -> the operator it comes out of, that one's first input
     for number, start, end, _ in fields_of(data, graph):
         if number == 1:  # node
-            op, first, results = _node(data, (start, end))
-            ops.add(op)
-            sources.update((result, (op, first)) for result in results)
+            node = read_node(data, (start, end))
+            ops.add(node.op)
+            sources.update((result, (node.op, (*node.inputs, "")[0])) for result in node.outputs)
         elif number == 5:  # initializer: TensorProto{name = 8, external_data = 13}
             fields = message(data, (start, end))
             weights.add(text(data, fields.get(8)))
@@ -93,20 +94,6 @@ def _signature(path: Path, data: Data) -> Signature:
 
 
 _LAYOUT_OPS = frozenset({"Cast", "Flatten", "Identity", "Reshape", "Squeeze", "Transpose", "Unsqueeze"})
-
-
-def _node(data: Data, span: Span) -> tuple[str, str, list[str]]:
-    """NodeProto{input = 1, output = 2, op_type = 4} -> operator, first input, outputs."""
-    op = first = ""
-    results: list[str] = []
-    for number, start, end, _ in fields_of(data, span):
-        if number == 1 and not first:
-            first = text(data, (start, end))
-        elif number == 2:
-            results.append(text(data, (start, end)))
-        elif number == 4:
-            op = text(data, (start, end))
-    return op, first, results
 
 
 def _last(name: str, sources: Mapping[str, tuple[str, str]]) -> str:

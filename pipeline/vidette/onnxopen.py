@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from vidette.onnxfile import damaged, value_info
+from vidette.onnxgraph import declared, read_node
 from vidette.protobuf import (
     Field,
     MalformedError,
@@ -60,10 +61,10 @@ def _graph(data: bytes, graph: Span, axes: Mapping[int, str]) -> bytes:
         if number == 11:
             name, element, dims = value_info(data, (start, end))
             if name in pictures:
-                part = delimited(11, _declared(name, element, [axes.get(axis, size) for axis, size in enumerate(dims)]))
+                part = delimited(11, declared(name, element, [axes.get(axis, size) for axis, size in enumerate(dims)]))
         elif number == 12:
             name, element, dims = value_info(data, (start, end))
-            part = delimited(12, _declared(name, element, [f"{name}_{axis}" for axis in range(len(dims))]))
+            part = delimited(12, declared(name, element, [f"{name}_{axis}" for axis in range(len(dims))]))
         elif number == 5 and text(data, message(data, (start, end)).get(8)) in targets:
             part = delimited(5, _opened(data, (start, end), batch[0]))
         elif number == 1 and targets:
@@ -80,30 +81,21 @@ def _targets(data: bytes, fields: Sequence[Field], pictures: set[str]) -> set[st
     for number, start, end, _ in fields:
         if number != 1:
             continue
-        inputs, outputs, op = _node(data, (start, end))
-        if computed.intersection(inputs):
-            computed.update(outputs)
-        if op == "Reshape" and len(inputs) == 2 and inputs[0] in computed:
-            targets.add(inputs[1])
-            others.add(inputs[0])
+        node = read_node(data, (start, end))
+        if computed.intersection(node.inputs):
+            computed.update(node.outputs)
+        if node.op == "Reshape" and len(node.inputs) == 2 and node.inputs[0] in computed:
+            targets.add(node.inputs[1])
+            others.add(node.inputs[0])
         else:
-            others.update(inputs)
+            others.update(node.inputs)
     return targets - others
-
-
-def _node(data: bytes, span: Span) -> tuple[list[str], list[str], str]:
-    """NodeProto{input = 1, output = 2, op_type = 4}."""
-    strings: dict[int, list[str]] = {1: [], 2: [], 4: []}
-    for number, start, end, _ in fields_of(data, span):
-        if number in strings:
-            strings[number].append(text(data, (start, end)))
-    return strings[1], strings[2], "".join(strings[4])
 
 
 def _constant(data: bytes, span: Span, targets: set[str], batch: int | None) -> bytes:
     """A node, its value opened where it is a Constant that gives a target."""
-    _, outputs, op = _node(data, span)
-    if op != "Constant" or not targets.intersection(outputs):
+    node = read_node(data, span)
+    if node.op != "Constant" or not targets.intersection(node.outputs):
         return data[span[0] : span[1]]
     parts = []
     for number, start, end, whole in fields_of(data, span):
@@ -145,13 +137,3 @@ def _sizes(data: bytes, span: Span) -> npt.NDArray[np.int64]:
             value, at = read_varint(data, at, end)
             values.append(value - (1 << 64) if value >> 63 else value)
     return np.array(values, np.int64)
-
-
-def _declared(name: str, element: int, dims: Sequence[int | str | None]) -> bytes:
-    """ValueInfoProto of a tensor; a text is a symbol, None a size that nothing is said of."""
-    shape = b"".join(
-        delimited(1, delimited(2, size.encode()) if isinstance(size, str) else b"\x08" + varint(size) if size else b"")
-        for size in dims
-    )
-    tensor = b"\x08" + varint(element) + delimited(2, shape)
-    return delimited(1, name.encode()) + delimited(2, delimited(1, tensor))

@@ -85,6 +85,30 @@ def rows(head, allowed, confidence, strides=(), width=0, height=0):
     return answer
 
 
+def maps(boxes, scores, strides, allowed, confidence):
+    """Of maps (4 * bins, h, w) and (C, h, w), and the place of each."""
+    answer, places, place = [], [], 0
+    for box, score, stride in zip(boxes, scores, strides, strict=True):
+        bins = len(box) // 4
+        for y in range(box.shape[1]):
+            for x in range(box.shape[2]):
+                values = [1 / (1 + math.exp(-float(v))) for v in score[:, y, x]]
+                label = best(values)
+                if values[label] > confidence and allowed[label]:
+                    sides = []
+                    for side in range(4):
+                        numbers = [float(v) for v in box[side * bins : (side + 1) * bins, y, x]]
+                        shares = [math.exp(v) for v in numbers]
+                        mean = sum(k * share for k, share in enumerate(shares)) / sum(shares)
+                        sides.append(numbers[0] if bins == 1 else mean)
+                    left, top, right, bottom = sides
+                    corner = [x + 0.5 - left, y + 0.5 - top, x + 0.5 + right, y + 0.5 + bottom]
+                    answer.append([*(value * stride for value in corner), values[label], label])
+                    places.append(place)
+                place += 1
+    return answer, places
+
+
 def objects(head, allowed, others, confidence):
     answer = []
     for row in head:

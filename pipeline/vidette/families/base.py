@@ -1,8 +1,8 @@
 """What a family is: how to recognise a model file, and how to turn its outputs into predictions."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -12,6 +12,9 @@ from vidette.pixels.preprocess import Preprocess
 from vidette.predictions import Predictions
 from vidette.predictions.masks import Outline
 from vidette.signature import Signature
+
+if TYPE_CHECKING:
+    from vidette.families.maps import Maps
 
 Task = Literal["detection", "keypoints", "segmentation", "oriented", "classification", "semantic"]
 
@@ -69,6 +72,22 @@ class Decoder(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class Shorter:
+    """What one output is made of, where objects can be decoded without it (`shortening.py`).
+
+    output   its place among the outputs, which is (B, 4 + C + K, N): boxes, scores, other numbers that the graph copies
+    classes  C
+    others   K
+    decoder  what decodes the maps, followed by the other outputs
+    """
+
+    output: int
+    classes: int
+    others: int
+    decoder: "Callable[[Maps], Decoder]" = field(compare=False)
+
+
+@dataclass(frozen=True, slots=True)
 class Recognised:
     """A family's claim on a model file. `why` says in one line by which facts."""
 
@@ -81,6 +100,7 @@ class Recognised:
     defaults: Thresholds = Thresholds()
     dynamic: bool = False  # the file declares fixed sizes, but works at any: its declaration is opened before loading
     one_by_one: bool = False  # outputs have no batch axis: a run takes one picture, and the decoder gets them whole
+    shorter: Shorter | None = None
 
 
 class Family(Protocol):

@@ -8,6 +8,7 @@ import numpy.typing as npt
 
 from vidette.families import reading
 from vidette.families.base import Thresholds
+from vidette.families.maps import Others
 from vidette.kernels import heads, masks
 from vidette.pixels.letterbox import Letterbox
 from vidette.pixels.preprocess import Preprocess
@@ -34,7 +35,7 @@ def lie_over(preprocess: Preprocess, prototypes: Tensor) -> bool:
 
 def segmented(
     found: tuple[npt.NDArray[np.float32], npt.NDArray[np.int64], int],
-    coefficients: npt.NDArray[Any],
+    coefficients: npt.NDArray[Any] | Others,
     prototypes: npt.NDArray[Any],
     letterbox: Letterbox,
     limits: Thresholds,

@@ -6,14 +6,15 @@ the threshold, suppression within classes.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy.typing as npt
 
 from vidette.errors import DecodeError
 from vidette.families import reading
-from vidette.families.base import Recognised, Thresholds
+from vidette.families.base import Recognised, Shorter, Thresholds
+from vidette.families.maps import Maps
 from vidette.kernels import heads
 from vidette.pixels.letterbox import Letterbox
 from vidette.predictions.detections import Detections
@@ -28,15 +29,15 @@ class Columns:
 
     labels: tuple[str, ...]
     guessed: bool = False  # neither metadata nor sidecar name the task
+    maps: Maps | None = None  # of a graph that was cut short, in place of the head
 
     def __call__(self, outputs: Sequence[npt.NDArray[Any]], letterbox: Letterbox, limits: Thresholds) -> Detections:
         """See `Decoder`. Raises DecodeError `range` too: where the task is `guessed`, numbers of another one may have
         been counted as classes."""
-        head = outputs[0]
-        classes = len(self.labels) or head.shape[0] - 4
-        if head.ndim != 2 or not head.shape[0] == 4 + classes > 4:
-            raise reading.misshapen(outputs, f"({4 + classes}, N)")
-        candidates, _, state = heads.columns(heads.readable(head), limits.class_mask(classes), limits.confidence)
+        if self.maps is None:
+            candidates, _, state = self._columns(outputs, limits)
+        else:
+            candidates, _, state = self.maps.candidates(outputs, len(self.labels), limits)
         found = reading.detections(candidates, state, letterbox, limits, self.labels)
         if self.guessed and len(found) and found.confidence[0] > MOST:
             raise DecodeError(
@@ -46,6 +47,13 @@ class Columns:
                 "`family: ultralytics-obb` into the YAML beside the model",
             )
         return found
+
+    def _columns(self, outputs: Sequence[npt.NDArray[Any]], limits: Thresholds) -> heads.Candidates:
+        head = outputs[0]
+        classes = len(self.labels) or head.shape[0] - 4
+        if head.ndim != 2 or not head.shape[0] == 4 + classes > 4:
+            raise reading.misshapen(outputs, f"({4 + classes}, N)")
+        return heads.columns(heads.readable(head), limits.class_mask(classes), limits.confidence)
 
 
 class Ultralytics:
@@ -86,4 +94,5 @@ class Ultralytics:
         labels = reading.labels(signature, count)
         preprocess = reading.exported(signature, preprocess)
         decoder = Columns(labels, guessed="task" not in metadata and not forced)
-        return Recognised(self.name, "detection", labels, preprocess, decoder, why)
+        shorter = Shorter(0, len(labels), 0, lambda maps: replace(decoder, maps=maps)) if labels else None
+        return Recognised(self.name, "detection", labels, preprocess, decoder, why, shorter=shorter)

@@ -6,15 +6,16 @@ end, and exports with suppression inside the graph (https://docs.ultralytics.com
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy.typing as npt
 
 from vidette.errors import ModelError
 from vidette.families import prototypes, reading
-from vidette.families.base import Recognised, Thresholds
+from vidette.families.base import Recognised, Shorter, Thresholds
 from vidette.families.end_to_end import EndToEnd
+from vidette.families.maps import Maps
 from vidette.kernels import heads
 from vidette.pixels.letterbox import Letterbox
 from vidette.pixels.preprocess import Preprocess
@@ -33,11 +34,16 @@ class Segments:
     finished: bool
     head: int
     prototypes: int
+    maps: Maps | None = None  # of a graph that was cut short, in place of a raw head: all other outputs before these
 
     def __call__(self, outputs: Sequence[npt.NDArray[Any]], letterbox: Letterbox, limits: Thresholds) -> Detections:
         """See `Decoder`. `iou` and `agnostic` have no effect on finished rows."""
-        head, maps = outputs[self.head], outputs[self.prototypes]
-        channels = len(maps) if maps.ndim == 3 else 0
+        if self.maps is not None:
+            found = self.maps.candidates(outputs, len(self.labels), limits)
+            others = self.maps.others(outputs)
+            return prototypes.segmented(found, others, outputs[-1], letterbox, limits, self.labels)
+        head, over = outputs[self.head], outputs[self.prototypes]
+        channels = len(over) if over.ndim == 3 else 0
         if self.finished:
             if head.ndim != 2 or not channels or head.shape[1] != 6 + channels:
                 raise reading.misshapen(outputs, "(M, 6 + K) and (K, h, w)")
@@ -48,7 +54,7 @@ class Segments:
                 raise reading.misshapen(outputs, f"(4 + {max(classes, 1)} + K, N) and (K, h, w)")
             found = heads.columns(heads.readable(head), limits.class_mask(classes), limits.confidence)
         coefficients = head[:, 6:] if self.finished else head[len(head) - channels :].T
-        return prototypes.segmented(found, coefficients, maps, letterbox, limits, self.labels, suppressed=self.finished)
+        return prototypes.segmented(found, coefficients, over, letterbox, limits, self.labels, suppressed=self.finished)
 
 
 class UltralyticsSegmentation:
@@ -82,14 +88,13 @@ class UltralyticsSegmentation:
         count = self._classes(head, over, finished, why)
         labels = reading.labels(signature, count)
         layout = "objects, 6 + K" if finished else f"4 + {count or 'C'} + K, places"
-        return Recognised(
-            self.name,
-            "segmentation",
-            labels,
-            reading.exported(signature, preprocess),
-            Segments(labels, finished, flat[0], maps[0]),
-            f"{why}, outputs are (batch, {layout}) and prototypes (batch, K, height, width)",
-        )
+        decoder = Segments(labels, finished, flat[0], maps[0])
+        shorter = None
+        if labels and over.shape[1] and not finished:
+            shorter = Shorter(flat[0], len(labels), over.shape[1], lambda found: replace(decoder, maps=found))
+        why = f"{why}, outputs are (batch, {layout}) and prototypes (batch, K, height, width)"
+        preprocess = reading.exported(signature, preprocess)
+        return Recognised(self.name, "segmentation", labels, preprocess, decoder, why, shorter=shorter)
 
     def _finished(self, signature: Signature, head: Tensor, over: Tensor) -> bool:
         """Whether rows are objects: by the exporter's word, else by their length."""

@@ -11,7 +11,7 @@ Heads are float32, C-contiguous and read-only (`readable`): whatever memory a ru
 version of each kernel.
 """
 
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -21,6 +21,7 @@ from vidette.kernels._jit import kernel
 F32 = npt.NDArray[np.float32]
 I64 = npt.NDArray[np.int64]
 Mask = npt.NDArray[np.bool_]
+Candidates: TypeAlias = tuple[F32, I64, int]  # candidates, the place of each, the state
 
 OK = 0
 NAN = 1

@@ -161,7 +161,7 @@ def _quantise(described: Described, path: Path, clip: str, frames: int, agreemen
         | {extra.name: extra.values(batch, each.letterbox.shape) for extra in file.preprocess.extras}
         for each in calibration
     )
-    opened = file.opened()  # the calibration runs the graph at the size of the pictures
+    opened = file.changed()  # the calibration runs the graph at the size of the pictures
     counts = quantising.quantise(graph.read(described.path, opened), feeds, path)
     if opened is not None:
         graph.declare(path, described.path)

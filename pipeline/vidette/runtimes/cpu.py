@@ -1,9 +1,11 @@
 """ONNX Runtime on the CPU."""
 
 import importlib.util
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from vidette.errors import ModelError
 from vidette.pixels.preprocess import slot_dtype, slot_shape
@@ -112,6 +114,12 @@ class OnnxCpu:
             why=f"{wish.cores} cores: {callers} x {threads} threads; batches gain nothing on a CPU",
             wide=wish.cores if wish.mode == "adaptive" and wish.cores > 1 else 0,
         )
+
+    def evaluate(self, graph: bytes, inputs: Mapping[str, npt.NDArray[Any]]) -> Outputs:
+        """Run a graph once (`shortening.Evaluates`)."""
+        session = onnx.import_onnxruntime().InferenceSession(graph, providers=["CPUExecutionProvider"])
+        outputs: Outputs = session.run(None, dict(inputs))
+        return outputs
 
     def open(self, model: ModelFile, plan: Plan) -> CpuSession:
         """Load the weights; a model of one size also runs once."""

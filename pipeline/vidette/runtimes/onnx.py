@@ -4,7 +4,6 @@ import importlib.metadata
 import importlib.util
 import threading
 from collections.abc import Mapping, Sequence
-from contextlib import nullcontext
 from typing import Any
 
 from vidette.errors import ModelError
@@ -77,11 +76,9 @@ def create(
     options.log_severity_level = _SILENT
     for key, value in config.items():
         options.add_session_config_entry(key, value)
-    source = model.opened() or str(model.path)
     try:
-        # Given bytes, it keeps the interpreter locked for most of the time.
-        with unlocked() if isinstance(source, str) else nullcontext():
-            return onnxruntime.InferenceSession(source, options, providers=list(providers))
+        with model.readable() as path, unlocked():
+            return onnxruntime.InferenceSession(path, options, providers=list(providers))
     except Exception as error:  # the library's exceptions share no base of their own
         text = one_line(error)
         if "opset" in text.lower() or "IR version" in text:

@@ -5,14 +5,15 @@ At its default precision (bf16 where the CPU has it) a run costs 0.6x of ONNX Ru
 
 import functools
 import importlib.util
-import io
 import sys
 import threading
 import weakref
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from vidette.errors import ModelError
 from vidette.giving_way import unlocked
@@ -219,18 +220,17 @@ class OpenVinoSession:
         import openvino
 
         frontend = openvino.frontend.FrontEndManager().load_by_framework("onnx")
-        path = str(self._model.path)
         try:
-            # Sizes that the file fixes are reshaped here; a batch that is fixed stands in constants too.
-            opened = self._model.opened() if self._model.rebatched else None
-            if opened is None and frontend.supported(path):
-                # Unlike the frontend it lets other threads run. Files may be overwritten while their models answer.
-                with unlocked():
-                    network = self._core.read_model(path, config={"ENABLE_MMAP": False})
-            else:  # `read_model` would try it as every other format it knows, and complain on stderr
-                network = frontend.convert(frontend.load(path if opened is None else io.BytesIO(opened)))
+            with self._model.readable() as path:
+                if self._model.cut or frontend.supported(path):
+                    # Unlike the frontend it lets other threads run. Files may be overwritten while their models answer.
+                    with unlocked():
+                        network = self._core.read_model(path, config={"ENABLE_MMAP": False})
+                else:  # `read_model` would try it as every other format it knows, and complain on stderr
+                    network = frontend.convert(frontend.load(path))
         except Exception as error:  # the frontend's exceptions share no base of their own
-            raise ModelError(f"{path}: OpenVINO cannot read it: {_reason(error)}; try `runtime: onnx`") from error
+            reason = f"OpenVINO cannot read it: {_reason(error)}; try `runtime: onnx`"
+            raise ModelError(f"{self._model.path}: {reason}") from error
         return _with_scaling(network, self._model.picture, self._model.preprocess) if self._scales else network
 
     def _compile(self, shape: tuple[int, int], *, wide: bool = False) -> Any:
@@ -314,6 +314,14 @@ class OpenVino:
             why=f"{wish.cores} cores: {streams} x {threads} threads; batches gain nothing on a CPU",
             wide=wish.cores if wish.mode == "adaptive" and wish.cores > 1 else 0,
         )
+
+    def evaluate(self, graph: bytes, inputs: Mapping[str, npt.NDArray[Any]]) -> Outputs:
+        """Run a graph once (`shortening.Evaluates`)."""
+        core = _core()
+        network = core.read_model(graph)
+        network.reshape({name: list(values.shape) for name, values in inputs.items()})
+        options = {"INFERENCE_PRECISION_HINT": "f32", "INFERENCE_NUM_THREADS": 1}
+        return list(core.compile_model(network, "CPU", options)(dict(inputs)).values())
 
     def open(self, model: ModelFile, plan: Plan) -> OpenVinoSession:
         """Read the file; a model of one size is also compiled."""

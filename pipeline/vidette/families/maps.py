@@ -1,0 +1,60 @@
+"""The raw head that Ultralytics' models share, as the maps that it is made of: what a graph that was cut short returns
+(`shortening.py`)."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from vidette.families import reading
+from vidette.families.base import Thresholds
+from vidette.kernels import heads
+from vidette.kernels.maps import maps
+
+
+@dataclass(frozen=True, slots=True)
+class Maps:
+    """Reads (4 * bins, h, w) of boxes for each stride, then (C, h, w) of scores, then perhaps (K, h, w) of others."""
+
+    strides: tuple[int, ...]
+
+    def candidates(
+        self, outputs: Sequence[npt.NDArray[Any]], classes: int, limits: Thresholds
+    ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.int64], int]:
+        """As `heads.columns` gives them for the tensor that the graph would have made. Raises DecodeError `shape`."""
+        levels = len(self.strides)
+        boxes, scores = outputs[:levels], outputs[levels : 2 * levels]
+        for box, score in zip(boxes, scores, strict=True):
+            if box.ndim != 3 or len(box) % 4 or score.shape != (classes, *box.shape[1:]):
+                raise reading.misshapen(outputs, f"maps (4 * bins, h, w) and ({classes}, h, w)")
+        return maps(
+            tuple(heads.readable(box) for box in boxes),
+            tuple(heads.readable(score) for score in scores),
+            np.array(self.strides, np.int64),
+            limits.class_mask(classes),
+            limits.confidence,
+        )
+
+    def others(self, outputs: Sequence[npt.NDArray[Any]]) -> "Others":
+        """The other numbers of every place."""
+        levels = len(self.strides)
+        return Others([each.reshape(len(each), -1) for each in outputs[2 * levels : 3 * levels]])
+
+
+class Others:
+    """(N, K) numbers that lie in several maps; only rows that are asked for are gathered."""
+
+    def __init__(self, parts: Sequence[npt.NDArray[Any]]) -> None:
+        self._parts = parts
+        self._ends = np.cumsum([part.shape[1] for part in parts])
+
+    def __getitem__(self, places: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:
+        """(n, K) of these places."""
+        rows = np.empty((len(places), len(self._parts[0])), np.float32)
+        of = np.searchsorted(self._ends, places, side="right")
+        for level, part in enumerate(self._parts):
+            here = np.flatnonzero(of == level)
+            rows[here] = part[:, places[here] - (self._ends[level] - part.shape[1])].T
+        return rows
