@@ -1,6 +1,6 @@
 """What a model that is being loaded costs the answers of another one.
 
-    python benchmarks/loading.py [--seconds 6] [--repeats 8] [--clients 1] [--quick]
+    python benchmarks/loading.py [--seconds 26] [--repeats 2] [--clients 1] [--quick]
 
 A server answers for one model in a closed loop: alone; while further models are loaded, one after the other, into
 memory that has room for them; and while one is swapped, that is loaded and unloaded again. The three take turns.
@@ -103,8 +103,8 @@ def measure(args: argparse.Namespace, url: str) -> tuple[dict[str, list[dict[str
 def main() -> None:
     """Measure, print, store."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--seconds", type=float, default=6)
-    parser.add_argument("--repeats", type=int, default=8)
+    parser.add_argument("--seconds", type=float, default=26, help="loading beside one client takes that long")
+    parser.add_argument("--repeats", type=int, default=2)
     parser.add_argument("--clients", type=int, default=1)
     parser.add_argument("--quick", action="store_true", help="measure little, store nothing")
     parser.add_argument("--first", type=Path, default=_common.MODELS / "yolo11n.onnx")

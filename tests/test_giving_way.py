@@ -11,7 +11,7 @@ import pytest
 from vidette import giving_way as module
 from vidette.giving_way import giving_way, unlocked
 
-pytestmark = pytest.mark.skipif(not module._may_raise(), reason="this system does not let a thread be raised again")
+pytestmark = pytest.mark.skipif(not module.may_raise(), reason="this system does not let a thread be raised again")
 
 
 @pytest.fixture
@@ -73,7 +73,7 @@ def test_it_gives_way_for_a_while_only(pool: ThreadPoolExecutor) -> None:
     """Else nothing would ever be loaded on a machine that is never idle."""
 
     def work() -> list[int]:
-        with giving_way(at_most=0.1):
+        with giving_way(lowered=0.1):
             with unlocked():
                 first = policy()
                 deadline = time.monotonic() + 10
@@ -89,7 +89,7 @@ def test_it_gives_way_for_a_while_only(pool: ThreadPoolExecutor) -> None:
 def test_where_a_thread_cannot_be_raised_again_nothing_is_lowered(
     pool: ThreadPoolExecutor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "_may_raise", lambda: False)
+    monkeypatch.setattr(module, "may_raise", lambda: False)
 
     def work() -> int:
         with giving_way(), unlocked():

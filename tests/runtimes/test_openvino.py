@@ -4,11 +4,17 @@ import json
 import subprocess
 import sys
 import threading
+from dataclasses import replace
+from types import SimpleNamespace
 
+import numpy as np
 import pytest
+from onnx import TensorProto
 
 from tests.runtimes import models
+from vidette.elsewhere import Elsewhere
 from vidette.errors import ModelError
+from vidette.giving_way import giving_way
 from vidette.runtimes import openvino
 from vidette.runtimes.base import Wish
 from vidette.runtimes.openvino import OpenVino, default_precision
@@ -21,12 +27,14 @@ sys.path.insert(0, sys.argv[2])
 from pathlib import Path
 from tests.runtimes import models
 from vidette.runtimes.base import Wish
-from vidette.runtimes.openvino import OpenVino
+from vidette.runtimes.openvino import Exporter, OpenVino
 model = models.model_file(Path(sys.argv[1]))
 runtime = OpenVino()
-session = runtime.open(model, runtime.plan(model, Wish(cores=2)))
+plan = runtime.plan(model, Wish(cores=2))
+session = runtime.open(model, plan)
 buffer = session.buffer((16, 24))
 session.run(buffer, 1)
+Exporter(model, plan)((16, 24), (16, 24))  # what another process does for it
 telemetry = [name for name in sys.modules if "telemetry" in name]
 print(json.dumps({
     "talk": talk,
@@ -119,7 +127,97 @@ def test_compiled_sizes_are_bounded(tmp_path):
     assert len(session._compiled) == 5  # four sizes, and one model for all others
 
 
-def _open(path):
+@pytest.fixture
+def beside(monkeypatch):
+    """Loading beside models that answer; the children that it made, `broken` after so many questions."""
+    children = []
+
+    class Counted(Elsewhere):
+        broken = None
+
+        def __init__(self, *args):
+            self.asked = 0
+            super().__init__(*args)
+            children.append(self)
+
+        def ask(self, *args):
+            if self.asked == Counted.broken:
+                self._child.terminate()
+                self._child.wait()
+            self.asked += 1
+            return super().ask(*args)
+
+    monkeypatch.setattr(openvino, "Elsewhere", Counted)
+    with giving_way(lambda: False):
+        yield SimpleNamespace(children=children, kind=Counted)
+
+
+@pytest.mark.parametrize("dtype", [TensorProto.FLOAT, TensorProto.FLOAT16])
+def test_compiled_elsewhere_it_answers_the_same(tmp_path, beside, dtype, monkeypatch):
+    path = models.conv(tmp_path / "m.onnx", dtype=dtype)
+    with monkeypatch.context() as patch:
+        patch.setattr(openvino, "current", lambda: None)
+        here = _open(path, mode="adaptive")
+    there = _open(path, mode="adaptive")
+    assert len(beside.children) == 1
+    assert there._network is None
+    noise = np.random.default_rng(3).integers(0, 256, (1, 3, 32, 40))
+    for shape in ((16, 24), (32, 40)):
+        answers = []
+        for session in (here, there):
+            buffer = session.buffer(shape)
+            buffer.slots[...] = noise[:, :, : shape[0], : shape[1]]
+            answers += [[np.array(out) for out in session.run(buffer, 1, alone=alone)] for alone in (False, True)]
+        assert np.abs(answers[0][0]).max() > 0
+        for left, right in ((0, 2), (1, 3)):
+            assert all(np.array_equal(a, b) for a, b in zip(answers[left], answers[right], strict=True))
+        assert here.plan == there.plan
+    assert beside.children[0].asked == 3  # once to read it, once for each shape: both plans are made of one
+    assert there._network is None
+
+
+def test_compiled_elsewhere_its_errors_are_the_same(tmp_path, beside, monkeypatch):
+    path = models.only_at_16(tmp_path / "m.onnx")
+    broken = tmp_path / "broken.onnx"
+    broken.write_bytes(path.read_bytes()[:-40])
+    lines = {"here": [], "there": []}
+    for where, found in lines.items():
+        with monkeypatch.context() as patch:
+            if where == "here":
+                patch.setattr(openvino, "current", lambda: None)
+            with pytest.raises(ModelError) as refused:
+                _open(path).buffer((24, 40))
+            found.append(str(refused.value))
+            model = replace(models.model_file(path), path=broken)
+            with pytest.raises(ModelError) as refused:
+                OpenVino().open(model, OpenVino().plan(model, Wish(cores=2)))
+            found.append(str(refused.value))
+    assert lines["here"] == lines["there"]
+    assert "does not run at 40x24" in lines["there"][0]
+    assert "cannot read it" in lines["there"][1]
+
+
+@pytest.mark.parametrize("broken", [0, 1])
+def test_where_the_other_process_dies_it_is_compiled_here(tmp_path, beside, broken, caplog):
+    beside.kind.broken = broken
+    session = _open(models.conv(tmp_path / "m.onnx"))
+    for shape in ((16, 24), (32, 40)):
+        session.run(session.buffer(shape), 1)
+    assert session._network is not None
+    assert [record.getMessage() for record in caplog.records] == [
+        "model m is compiled in this process, beside its answers: the process that was to do it ended with -15"
+    ]
+
+
+def test_after_loading_sizes_are_compiled_here(tmp_path):
+    with giving_way(lambda: False):
+        session = _open(models.conv(tmp_path / "m.onnx"))
+    session.run(session.buffer((16, 24)), 1)
+    assert session._elsewhere is None
+    assert session._network is not None
+
+
+def _open(path, mode="throughput"):
     model = models.model_file(path)
     runtime = OpenVino()
-    return runtime.open(model, runtime.plan(model, Wish(cores=2)))
+    return runtime.open(model, runtime.plan(model, Wish(cores=2, mode=mode)))

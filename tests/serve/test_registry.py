@@ -18,6 +18,7 @@ from tests.tiny import make_detector
 from vidette import giving_way
 from vidette.errors import ConfigError
 from vidette.job import ModelRequest
+from vidette.lane import Lane
 from vidette.runtimes import onnx, openvino
 from vidette.serve import loading
 from vidette.serve.errors import RequestError
@@ -296,7 +297,7 @@ def test_the_native_part_of_loading_gives_way_and_the_loaded_model_does_not(
     detector: Path, monkeypatch: pytest.MonkeyPatch, runtime: str
 ) -> None:
     """Threads inherit the priority of the one that starts them: those of the new model must not stay behind."""
-    if not giving_way._may_raise():
+    if not giving_way.may_raise():
         pytest.skip("this system does not let a thread have its priority back")
     seen: dict[str, int] = {}
 
@@ -325,6 +326,29 @@ def test_the_native_part_of_loading_gives_way_and_the_loaded_model_does_not(
     assert set(seen) == ({"create"} if runtime == "onnx" else {"read", "compile"})
     assert {os.sched_getscheduler(id) for id in giving_way._threads()} == {os.SCHED_OTHER}
     loading._close([opened.lane])
+
+
+def test_loading_gives_way_to_models_that_answer_only(
+    serve: Serve, detector: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where nobody is answered, nobody waits for another process."""
+    seen: dict[str, list[bool] | None] = {}
+    plain = loading._open
+
+    def looked(request: ModelRequest, answering: Any, stopped: threading.Event) -> loading.Opened:
+        seen[request.id] = None
+        if answering is not None:
+            found = seen[request.id] = [answering()]
+            with monkeypatch.context() as patch:
+                patch.setattr(Lane, "active", 1)
+                found.append(answering())
+        return plain(request, answering, stopped)
+
+    monkeypatch.setattr(loading, "_open", looked)
+    running = serve(models={"a/1": detector, "b/1": detector}, preload=[])
+    for model in ("a/1", "b/1"):
+        assert ask(running, model).status_code == 200
+    assert seen == {"a/1": None, "b/1": [False, True]}
 
 
 class Stuck:

@@ -5,6 +5,8 @@ At its default precision (bf16 where the CPU has it) a run costs 0.6x of ONNX Ru
 
 import functools
 import importlib.util
+import io
+import logging
 import sys
 import threading
 import weakref
@@ -15,8 +17,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from vidette.elsewhere import Elsewhere, GoneError
 from vidette.errors import ModelError
-from vidette.giving_way import unlocked
+from vidette.giving_way import current, unlocked
 from vidette.pixels.preprocess import Preprocess, slot_dtype, slot_shape
 from vidette.pixels.slot import ArrayBuffer, Buffer, Scaling, SlotWriter
 from vidette.runtimes.base import ModelFile, Outputs, Plan, Wish, cannot_run_at, check_shape
@@ -24,6 +27,8 @@ from vidette.runtimes.base import ModelFile, Outputs, Plan, Wish, cannot_run_at,
 # Each compiled shape holds its own packed weights (about 40 MiB for yolo11n) and costs 0.3 s of CPU; further ones
 # share a model with open sizes, which costs 7 % more per run (measured). A folder of photographs has dozens.
 _MAX_SHAPES = 4
+
+_log = logging.getLogger(__name__)
 
 _import_lock = threading.Lock()
 
@@ -121,6 +126,17 @@ _WIDE = {"NUM_STREAMS": 1}
 """What differs in a model that is compiled for a run on all cores."""
 
 
+def _options(plan: Plan, wide: bool) -> dict[str, Any]:
+    return {**plan.options, **(_WIDE if wide else {})}
+
+
+def _slots(preprocess: Preprocess) -> Preprocess:
+    """What slots hold: levels where the network scales them, or takes them as they are; else the file's own values."""
+    levels = preprocess.levels
+    scales = slot_dtype(preprocess).kind == "f" or replace(levels, layout="nhwc") == preprocess
+    return levels if scales else preprocess
+
+
 class _RequestBuffer(ArrayBuffer):
     """A buffer with the infer requests that read it: the usual one, and the one on all cores if there is one."""
 
@@ -148,17 +164,19 @@ class OpenVinoSession:
     """
 
     def __init__(self, model: ModelFile, plan: Plan) -> None:
-        self._core = _core()
         self._model = model
-        levels = model.preprocess.levels
-        self._scales = slot_dtype(model.preprocess).kind == "f" or replace(levels, layout="nhwc") == model.preprocess
-        self._slots = levels if self._scales else model.preprocess
+        self._slots = _slots(model.preprocess)
         self._compiled: dict[tuple[tuple[int, int] | None, bool], _Compiled] = {}
         self._buffers: weakref.WeakSet[_RequestBuffer] = weakref.WeakSet()
         self._lock = threading.Lock()
         self._stopped = False
         self.plan = replace(plan, precision=default_precision() if plan.precision == "auto" else plan.precision)
-        self._network = self._read()
+        self._network: Network | None = None
+        self._reading = threading.Lock()
+        self._elsewhere = self._begin_elsewhere()
+        self._blob: tuple[tuple[int, int], Any] = (0, 0), None  # what was built there last, and for which sizes
+        if self._elsewhere is None:
+            self._here()
         if model.preprocess.height and model.preprocess.width:
             self._compile((model.preprocess.height, model.preprocess.width))  # the only shape: fail early
 
@@ -215,6 +233,94 @@ class OpenVinoSession:
         while self._compiled:  # one takes 15 to 30 ms with the interpreter locked: others get their turn between
             self._compiled.popitem()
         self._network = None
+        if self._elsewhere is not None:
+            self._elsewhere.close()
+
+    def _compile(self, shape: tuple[int, int], *, wide: bool = False) -> Any:
+        with self._lock:
+            known = (shape, wide) in self._compiled or len(self._compiled) < _MAX_SHAPES * (2 if self.plan.wide else 1)
+            key = shape if known else None
+            entry = self._compiled.setdefault((key, wide), _Compiled())
+        with entry.lock:
+            if entry.model is None:
+                entry.model = self._build(shape, shape if key else (-1, -1), wide)
+            return entry.model
+
+    def _build(self, shape: tuple[int, int], sizes: tuple[int, int], wide: bool) -> Any:
+        compiled = self._built_elsewhere(shape, sizes, wide)
+        if compiled is None:
+            compiled = self._here().compile(shape, sizes, wide)
+        self.plan = replace(self.plan, precision=_precision(compiled.get_property("INFERENCE_PRECISION_HINT")))
+        return compiled
+
+    def _here(self) -> "Network":
+        """The network in this process: read when it is asked for first."""
+        with self._reading:
+            if self._network is None:
+                self._network = Network(self._model, self.plan)
+            return self._network
+
+    def _begin_elsewhere(self) -> Elsewhere | None:
+        """The network in a process of its own, where loading is to give way. Of the 400 ms that compiling takes, a
+        sixth would hold the interpreter, and all share threads with the models that answer; what is compiled is taken
+        over in 60 to 100 ms, which hold nothing."""
+        way = current()
+        if way is None or not way.beside:
+            return None
+        try:
+            return Elsewhere(way, Exporter, self._model, self.plan)
+        except GoneError as error:
+            self._say_gone(error)
+            return None
+
+    def _built_elsewhere(self, shape: tuple[int, int], sizes: tuple[int, int], wide: bool) -> Any | None:
+        """None where it is to be built here."""
+        import openvino
+
+        elsewhere = self._elsewhere
+        if elsewhere is None or elsewhere.closed:
+            self._elsewhere, self._blob = None, ((0, 0), None)
+            return None
+        built_for, blob = self._blob
+        if built_for != sizes:
+            try:
+                size = elsewhere.ask(shape, sizes)
+            except GoneError as error:
+                self._say_gone(error)
+                self._elsewhere = None
+                return None
+            blob = openvino.Tensor(openvino.Type.u8, openvino.Shape([size]))  # the library goes on reading it
+            elsewhere.read(memoryview(blob.data))
+            self._blob = sizes, blob  # the model that runs on all cores is made of the same
+        with unlocked():
+            return _core().import_model(blob, "CPU", _options(self.plan, wide))
+
+    def _say_gone(self, error: GoneError) -> None:
+        _log.warning("model %s is compiled in this process, beside its answers: %s", self._model.id, error)
+
+
+class Exporter:
+    """Compiled models as bytes (`Elsewhere`)."""
+
+    def __init__(self, model: ModelFile, plan: Plan) -> None:
+        self._network = Network(model, plan)
+
+    def __call__(self, shape: tuple[int, int], sizes: tuple[int, int]) -> memoryview:
+        """What `import_model` takes. Its options decide about streams, so one is compiled here: that is cheaper."""
+        file = io.BytesIO()
+        self._network.compile(shape, sizes, wide=True).export_model(file)
+        return file.getbuffer()
+
+
+class Network:
+    """A file as the library reads it, and what is compiled from it."""
+
+    def __init__(self, model: ModelFile, plan: Plan) -> None:
+        self._core = _core()
+        self._model = model
+        self._plan = plan
+        self._scales = _slots(model.preprocess) is not model.preprocess
+        self._network = self._read()
 
     def _read(self) -> Any:
         import openvino
@@ -233,21 +339,13 @@ class OpenVinoSession:
             raise ModelError(f"{self._model.path}: {reason}") from error
         return _with_scaling(network, self._model.picture, self._model.preprocess) if self._scales else network
 
-    def _compile(self, shape: tuple[int, int], *, wide: bool = False) -> Any:
-        with self._lock:
-            known = (shape, wide) in self._compiled or len(self._compiled) < _MAX_SHAPES * (2 if self.plan.wide else 1)
-            key = shape if known else None
-            entry = self._compiled.setdefault((key, wide), _Compiled())
-        with entry.lock:
-            if entry.model is None:
-                entry.model = self._build(shape, shape if key else (-1, -1), wide)
-            return entry.model
-
-    def _build(self, shape: tuple[int, int], sizes: tuple[int, int], wide: bool) -> Any:
+    def compile(self, shape: tuple[int, int], sizes: tuple[int, int], wide: bool) -> Any:
+        """The compiled model that takes pictures of `sizes` (height, width), -1 for any; `shape` is for messages.
+        Raises ModelError."""
         network = self._network.clone()
-        batch, extras = self.plan.ladder[-1], self._model.preprocess.extras
+        batch, extras = self._plan.ladder[-1], self._model.preprocess.extras
         shapes: dict[str, tuple[int, ...]] = {extra.name: extra.shape(batch, sizes) for extra in extras}
-        shapes[self._model.picture] = slot_shape(self._slots, batch, sizes)
+        shapes[self._model.picture] = slot_shape(_slots(self._model.preprocess), batch, sizes)
         try:
             network.reshape({name: list(size) for name, size in shapes.items()})
         except RuntimeError as error:
@@ -255,13 +353,10 @@ class OpenVinoSession:
         if lie := _reshape_that_does_not_fit(network):
             raise cannot_run_at(self._model, shape, lie)
         try:
-            options = {**self.plan.options, **(_WIDE if wide else {})}
             with unlocked():
-                compiled = self._core.compile_model(network, "CPU", options)
+                return self._core.compile_model(network, "CPU", _options(self._plan, wide))
         except RuntimeError as error:
             raise ModelError(f"{self._model.path}: OpenVINO cannot compile it: {_reason(error)}") from error
-        self.plan = replace(self.plan, precision=_precision(compiled.get_property("INFERENCE_PRECISION_HINT")))
-        return compiled
 
 
 class OpenVino:

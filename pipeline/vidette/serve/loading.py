@@ -2,8 +2,9 @@
 
 import asyncio
 import os
+import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
@@ -12,7 +13,7 @@ from pathlib import Path
 from vidette.budget import resident
 from vidette.engine import DRAIN_S, plan_line
 from vidette.errors import ModelError
-from vidette.giving_way import giving_way, unlocked
+from vidette.giving_way import giving_way, in_turns, unlocked
 from vidette.job import ModelRequest
 from vidette.lane import Lane
 from vidette.models import Described, Model, describe, load
@@ -52,10 +53,13 @@ class Loader:
     def __init__(self) -> None:
         self._pool = ThreadPoolExecutor(1, "vidette:loader")
         self._open: set[Lane] = set()
+        self._stopped = threading.Event()
 
-    async def open(self, request: ModelRequest) -> Opened:
-        """Load and warm a model. Raises VidetteError, and what a third party's runtime raises."""
-        opened = await asyncio.get_running_loop().run_in_executor(self._pool, _open, request)
+    async def open(self, request: ModelRequest, answering: Callable[[], bool] | None = None) -> Opened:
+        """Load and warm a model, beside others where `answering`, asked in another thread, says whether they have work
+        under way. Raises VidetteError, and what a third party's runtime raises."""
+        loop = asyncio.get_running_loop()
+        opened = await loop.run_in_executor(self._pool, _open, request, answering, self._stopped)
         self._open.add(opened.lane)
         return opened
 
@@ -65,39 +69,45 @@ class Loader:
         await asyncio.get_running_loop().run_in_executor(self._pool, _close, [lane])
 
     def shutdown(self) -> None:
-        """End all lanes that are open; blocks."""
+        """End loading, and all lanes that are open; blocks."""
+        self._stopped.set()
         self._pool.shutdown(wait=False, cancel_futures=True)
         _close(self._open)
         self._open.clear()
 
 
-def _open(request: ModelRequest) -> Opened:
+def _open(
+    request: ModelRequest, answering: Callable[[], bool] | None = None, stopped: threading.Event | None = None
+) -> Opened:
     begin, version, before = time.monotonic(), version_of(request.path), resident()
     # of a server's model: clients wait for it as files do, and are no camera whose next picture is newer
     auto: PlanMode = "adaptive" if request.endpoint is None else "throughput"
     mode = auto if request.plan == "auto" else request.plan
-    with giving_way():
-        described = describe(request.source)
+    with giving_way(answering, stopped=stopped):
+        with in_turns():
+            described = describe(request.source)
         lane = Lane(load(request, mode, described))
         if request.endpoint is None:
-            _run_once(lane.model)
+            _prepare(lane.model)
         lane.start()
     size = max(resident() - before, lane.model.bytes)
     reason = "as asked" if request.plan != "auto" else "auto: for clients"
     return Opened(lane, described, version, size, time.monotonic() - begin, plan_line(lane, reason))
 
 
-def _run_once(model: Model) -> None:
+def _prepare(model: Model) -> None:
     """Compile what pictures of the usual shapes will need; the first client would wait for it.
 
-    It runs on one core, because others are answering. A shape that the model does not run at is told to the client who
-    sends it.
+    A device beside the processor is also run once at each: it does much with its first run, a processor nothing
+    (measured), and others are answering there. A shape that the model does not run at is told to the client who sends
+    it.
     """
     for shape in dict.fromkeys(model.letterbox(*size).shape for size in _USUAL):
         with suppress(ModelError):
             buffer = model.session.buffer(shape)
-            with unlocked():
-                model.session.run(buffer, 1)
+            if model.session.plan.device != "cpu":
+                with unlocked():
+                    model.session.run(buffer, 1)
 
 
 def _close(lanes: Iterable[Lane]) -> None:

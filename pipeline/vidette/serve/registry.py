@@ -295,7 +295,7 @@ class Registry:
         version = None
         try:
             version = await self._disk.ask(version_of, current.request.path)
-            opened = await self._loader.open(current.request)
+            opened = await self._loader.open(current.request, self._answering if self.loaded() else None)
             target.lane, target.desk = opened.lane, opened.lane.open_desk(self._waiting)
             target.described, target.bytes, target.load_s = opened.described, opened.bytes, opened.seconds
             target.tried(opened.version, None)
@@ -314,6 +314,11 @@ class Registry:
             current.loading = None
             done.set_result(None)
         await self._make_room(target)
+
+    def _answering(self) -> bool:
+        """Whether a loaded model has work; asked by the loader's threads."""
+        lanes = [(held.busy, held.lane) for held in list(self.held.values())]
+        return any(lane is not None and (busy or lane.active) for busy, lane in lanes)
 
     async def _make_room(self, keep: Held) -> None:
         idle = [h for h in self.loaded() if not (h is keep or h.busy or h.pinned or h.streams or h.loading)]
