@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import numpy as np
@@ -50,12 +51,17 @@ class Thresholds:
     names: frozenset[str] | None = None
 
     def class_mask(self, count: int) -> npt.NDArray[np.bool_]:
-        """(count,) bool: which classes may appear."""
-        mask = np.full(count, self.classes is None)
-        for index in self.classes or ():
-            if index < count:
-                mask[index] = True
-        return mask
+        """(count,) bool: which classes may appear. Shared by all who ask: not to be written to."""
+        return _class_mask(self.classes, count)
+
+
+@lru_cache(maxsize=64)
+def _class_mask(classes: tuple[int, ...] | None, count: int) -> npt.NDArray[np.bool_]:
+    mask = np.full(count, classes is None)
+    for index in classes or ():
+        if index < count:
+            mask[index] = True
+    return mask
 
 
 class Decoder(Protocol):

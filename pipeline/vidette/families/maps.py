@@ -3,6 +3,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,11 @@ from vidette.families import reading
 from vidette.families.base import Thresholds
 from vidette.kernels import heads
 from vidette.kernels.maps import maps
+
+
+@lru_cache(maxsize=16)
+def _array(strides: tuple[int, ...]) -> npt.NDArray[np.int64]:
+    return np.array(strides, np.int64)
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +38,7 @@ class Maps:
         return maps(
             tuple(heads.readable(box) for box in boxes),
             tuple(heads.readable(score) for score in scores),
-            np.array(self.strides, np.int64),
+            _array(self.strides),
             limits.class_mask(classes),
             limits.confidence,
         )
