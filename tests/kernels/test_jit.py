@@ -86,3 +86,10 @@ def test_without_any_folder_kernels_compile_all_the_same() -> None:
     blocked = "import pathlib; pathlib.Path.mkdir = lambda *a, **k: (_ for _ in ()).throw(OSError()); "
     done = subprocess.run([sys.executable, "-c", blocked + code], capture_output=True, text=True, check=True)
     assert done.stdout.split()[:2] == ["None", "0"]
+
+
+def test_a_process_that_runs_no_kernels_does_not_import_the_compiler() -> None:
+    script = "import sys, vidette.runtimes.openvino; print('numba' in sys.modules, 'llvmlite' in sys.modules)"
+    environment = {**os.environ, "NUMBA_DISABLE_JIT": "1"}
+    done = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["False", "False"]

@@ -17,9 +17,6 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TypeVar
 
-import numba
-import numba.core.config
-
 F = TypeVar("F", bound=Callable[..., object])
 
 KERNELS = Path(__file__).parent
@@ -74,8 +71,14 @@ def sweep(folder: Path, now: float) -> None:
                 shutil.rmtree(old)
 
 
-_parent = cache_folder(os.environ)
+COMPILES = os.environ.get("NUMBA_DISABLE_JIT", "0") == "0"
+"""Else kernels are plain functions and numba is not even imported, which takes 0.3 s: processes that run none."""
+
+_parent = cache_folder(os.environ) if COMPILES else None
 CACHED = _parent is not None
+if COMPILES:
+    import numba
+    import numba.core.config
 if _parent is not None:
     _folder = _parent / sources()
     if not _folder.exists():
@@ -86,5 +89,7 @@ if _parent is not None:
 
 def kernel(function: F) -> F:
     """`numba.njit` as every kernel here wants it; the plain function stays at `.py_func`."""
+    if not COMPILES:
+        return function
     compiled: F = numba.njit(function, nogil=True, cache=CACHED, error_model="numpy")
     return compiled
