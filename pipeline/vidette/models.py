@@ -279,13 +279,15 @@ def _size(path: Path) -> int:
 def _open(
     request: ModelRequest, described: Described, runtime: Runtime, mode: PlanMode
 ) -> tuple[Described, Session, list[str]]:
-    """The file as it runs, its session, and what is to be said of its batch."""
+    """The file as it runs, its session, and what is to be said of it."""
     file, recognised, notes = _file(request, described), described.recognised, []
     wish = _wish(request, mode)
     if not recognised.one_by_one:
         file, batch = rebatched(runtime, file, wish)
         notes = [batch] if batch else []
     file, recognised = shortened(runtime, file, recognised)
+    if file.cut is not None:
+        notes.append("boxes and scores for candidates only")
     recognised = replace(recognised, preprocess=file.preprocess)
     session = runtime.open(file, runtime.plan(file, wish))
     return replace(described, signature=file.signature, recognised=recognised), session, notes
