@@ -382,13 +382,19 @@ def asked_beside(running: Running, stuck: Stuck, path: str, **options: Any) -> h
     return answers[0]
 
 
+def stuck_folder(running: Running, monkeypatch: pytest.MonkeyPatch) -> Stuck:
+    """Its folder of models does not answer until it is released."""
+    folder: Any = running.server.registry._folder
+    stuck = Stuck(folder.look)
+    monkeypatch.setattr(folder, "look", stuck)
+    return stuck
+
+
 def test_a_slow_folder_holds_only_those_who_ask_for_unknown_models(
     serve: Serve, detector: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     running = serve(models={"tiny/1": detector}, models_folder=str(tmp_path))
-    folder: Any = running.server.registry._folder
-    stuck = Stuck(folder.look)
-    monkeypatch.setattr(folder, "look", stuck)
+    stuck = stuck_folder(running, monkeypatch)
     monkeypatch.setattr("vidette.serve.models_folder._LOOK_S", 0.0)
     (tmp_path / "new").mkdir()
     shutil.copy(detector, tmp_path / "new" / "1.onnx")
@@ -400,9 +406,7 @@ def test_a_folder_that_does_not_answer_is_told(
     serve: Serve, detector: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     running = serve(models={"tiny/1": detector}, models_folder=str(tmp_path))
-    folder: Any = running.server.registry._folder
-    stuck = Stuck(folder.look)
-    monkeypatch.setattr(folder, "look", stuck)
+    stuck = stuck_folder(running, monkeypatch)
     monkeypatch.setattr("vidette.serve.registry._PATIENCE_S", 0.05)
     for _ in range(9):  # more than there are threads: they wait for the same look
         answer = ask(running, "new/1")

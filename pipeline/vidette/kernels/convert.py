@@ -86,6 +86,7 @@ def yuv_to_grey(
     """The red, green and blue of `yuv_to_planes` into `out` (H, W) as 0.299 r + 0.587 g + 0.114 b.
 
     For pictures whose luma weighs colours otherwise than BT.601: pure red is 76 of 255, its luma by BT.709 is 54.
+    The arithmetic stands here again: shared by a call the compiler's vector code takes 1.6 times as long (measured).
     """
     height, width = y.shape
     y0, ky, c0, rv, gu, gv, bu = matrix[0], matrix[1], matrix[2], matrix[3], matrix[4], matrix[5], matrix[6]
