@@ -416,7 +416,9 @@ class OpenVino:
         network = core.read_model(graph)
         network.reshape({name: list(values.shape) for name, values in inputs.items()})
         options = {"INFERENCE_PRECISION_HINT": "f32", "INFERENCE_NUM_THREADS": 1}
-        return list(core.compile_model(network, "CPU", options)(dict(inputs)).values())
+        with unlocked():
+            compiled = core.compile_model(network, "CPU", options)
+        return list(compiled(dict(inputs)).values())
 
     def open(self, model: ModelFile, plan: Plan) -> OpenVinoSession:
         """Read the file; a model of one size is also compiled."""
