@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 from tests.kernels import again_uncompiled
 from tests.kernels import twin_masks as twin
 from vidette.kernels import polygons
+from vidette.kernels.contours import SLACK
 
 
 def outlines(masks, tolerance=0.0, parts=polygons.ALL, extents=None):
@@ -75,11 +76,30 @@ def test_outlines_of_noise_enclose_exactly_their_mask(height, width, density, se
     check_exact(np.random.default_rng(seed).random((height, width)) < density)
 
 
+@pytest.mark.parametrize("width", [1, 7, 62, 63, 64, 65, 127, 128, 200])
+def test_crops_of_any_width_may_lie_anywhere_beside_others(width):
+    rng = np.random.default_rng(width)
+    masks = [(rng.random((3, width)) < density).astype(np.uint8) for density in (0.5, 0.95, 0.05)]
+    between = np.ones((1, 5), np.uint8)
+    for leading in range(3):  # where a mask starts and ends in memory
+        found = outlines([between] * leading + [each for mask in masks for each in (mask, between)])
+        for i, mask in enumerate(masks):
+            mine = [points for points, _, owner in found if owner == leading + 2 * i]
+            np.testing.assert_array_equal(twin.filled(mine, width, 3), mask)
+
+
 def test_outer_outlines_come_from_the_top_and_holes_behind_theirs():
     found = outlines([np.hstack([RING, np.zeros((7, 2)), RING, np.zeros((7, 1)), np.ones((7, 2))])])
     assert [hole for _, hole, _ in found] == [False, True, False, True, False, False, False]
     corners = [points.min(axis=0).tolist() for points, *_ in found]
     assert corners == [[0, 0], [1, 1], [9, 0], [10, 1], [17, 0], [3, 3], [12, 3]]
+
+
+def test_holes_lie_in_theirs_however_far_right_that_is():
+    found = outlines([np.hstack([RING, np.zeros((7, 60)), RING, np.zeros((7, 1)), np.ones((7, 70)), RING])])
+    assert [hole for _, hole, _ in found] == [False, True] * 3 + [False] * 3
+    corners = [points.min(axis=0).tolist() for points, *_ in found]
+    assert corners == [[0, 0], [1, 1], [67, 0], [68, 1], [75, 0], [146, 1], [3, 3], [70, 3], [148, 3]]
 
 
 def test_a_checkerboard_of_thousands_is_one_object_full_of_holes():
@@ -137,6 +157,23 @@ def test_noise_keeps_its_area_too(seed, density, tolerance):
     assert abs(total - mask.sum()) <= 0.01 * mask.sum()
 
 
+@given(
+    corners=st.integers(2, 150),
+    tolerance=st.sampled_from([0.1, 1.0, 5.0, 60.0]),
+    seed=st.integers(0, 999),
+)
+@settings(deadline=None, max_examples=60)
+def test_thin_keeps_what_douglas_and_peucker_do(corners, tolerance, seed):
+    rng = np.random.default_rng(seed)
+    points = rng.normal(0, 3, (corners, 2)).cumsum(axis=0).astype(np.float32)
+    points = np.vstack([points, points[:1]])
+    xs, ys = np.vstack([points, rng.normal(0, 1e6, (SLACK, 2)).astype(np.float32)]).T.copy()
+    kept, stack = np.empty((2, len(points)), np.int64)
+    distances = np.empty(len(points) + SLACK, np.float32)
+    sides = polygons.thin(xs, ys, corners, tolerance, kept, stack, distances)
+    assert kept[: sides + 1].tolist() == twin.thinned(points.astype(float), tolerance)
+
+
 def test_few_corners_are_enough():
     assert len(outlines([np.ones((50, 80))], 1.0)[0][0]) == 4
     circle = outlines([disc(100)], 1.0)[0][0]
@@ -171,4 +208,9 @@ def test_many_objects_keep_their_order_and_their_memory():
 
 
 def test_without_the_compiler_the_same_comes_out():
-    again_uncompiled(test_outlines_of_noise_enclose_exactly_their_mask, test_noise_keeps_its_area_too, test_which_parts)
+    again_uncompiled(
+        test_outlines_of_noise_enclose_exactly_their_mask,
+        test_noise_keeps_its_area_too,
+        test_thin_keeps_what_douglas_and_peucker_do,
+        test_which_parts,
+    )

@@ -70,6 +70,19 @@ def distance(point, points):
     return best
 
 
+def thinned(points, tolerance):
+    """Which points of a closed line, the last of which is its first, Douglas and Peucker keep."""
+
+    def between(a, b):
+        distances = [distance(points[i], points[[a, b]]) for i in range(a + 1, b)]
+        if not distances or max(distances) <= tolerance:
+            return []
+        split = a + 1 + int(np.argmax(distances))
+        return [*between(a, split), split, *between(split, b)]
+
+    return [0, *between(0, len(points) - 1), len(points) - 1]
+
+
 def parts(mask):
     """How many objects (8-connected) and holes (4-connected, not reaching the border) there are."""
     objects = cv2.connectedComponents(mask.astype(np.uint8), connectivity=8)[0] - 1

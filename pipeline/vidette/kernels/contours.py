@@ -3,6 +3,11 @@
 Lines run on the edges between samples, not through their centres as those of `cv2.findContours` do: an outline encloses
 exactly the area of its mask, a rectangle has four corners, a single sample is a square. Samples that touch at a corner
 belong to one object (8-connected), as in `cv2.findContours`, so holes are 4-connected.
+
+Outlines run along rows and columns by turns. The stretches along rows lie where a row differs from the one above,
+which is seen for 64 samples at once (`pack`, `align`, `compare`). Each end of one is joined by a vertical line to the
+next end in the same column (`sweep`), so each stretch knows which one follows it, and outlines need only be read off
+(`walk`).
 """
 
 import numpy as np
@@ -10,163 +15,188 @@ import numpy.typing as npt
 
 from vidette.kernels._jit import kernel
 
+F32 = npt.NDArray[np.float32]
 I32 = npt.NDArray[np.int32]
 I64 = npt.NDArray[np.int64]
 U8 = npt.NDArray[np.uint8]
+U64 = npt.NDArray[np.uint64]
 
-SEEN = np.uint8(2)  # set in a sample when its left side has become part of an outline
-ONES = np.uint64(0x0101010101010101)
+ONE, WORD = np.uint64(1), np.uint64(64)
+TOP = np.uint64(63)  # the last sample of a word, which lies left of the next word's first one
+FROM, TO, ROW, NEXT, AROUND = 0, 1, 2, 3, 4  # columns of the table of stretches, see `sweep`
+END, AREA, PARENT = 0, 1, 2  # rows of the table of outlines, see `trace`
+SLACK = 32  # numbers after the last corner that may be read, so that whole vectors can be
 
-
-@kernel
-def grown(array: I32, used: int) -> I32:
-    """Twice as long, with the same first `used` numbers."""
-    longer = np.empty(2 * len(array), np.int32)
-    longer[:used] = array[:used]
-    return longer
-
-
-@kernel
-def widened(table: I64, used: int) -> I64:
-    """Twice as many columns, with the same first `used` ones."""
-    wider = np.empty((len(table), 2 * table.shape[1]), np.int64)
-    wider[:, :used] = table[:, :used]
-    return wider
+# The powers of 2 below 2**64 have different remainders by 67: where the only set bit of a word is.
+PLACE = np.zeros(67, np.uint64)
+PLACE[[(1 << bit) % 67 for bit in range(64)]] = range(64)
 
 
 @kernel
-def follow(grid: U8, start: int, pitch: int, corners: I32, used: int) -> tuple[I32, int, int]:
-    """Walk along one outline with the mask to the right, from the left side of sample `start` upwards.
-
-    Appends x, y of each corner to `corners` from `used` on, the upper left one of `start` first.
-    Returns (corners, how many numbers are used now, enclosed area: negative for the outline of a hole).
-    """
-    x, y = start % pitch - 1, start // pitch - 1  # the corner reached: samples begin at column 1, row 1 of the grid
-    sample, ahead, left = start, -pitch, -1  # steps in the grid: forward, and to the left
-    dx, dy = 0, -1
-    area = -x  # sum of x dy: this first step is upwards
-    while True:
-        if dy < 0:
-            grid[np.uint64(sample)] |= SEEN
-        straight = sample + ahead
-        diagonal = straight + left
-        if grid[np.uint64(diagonal)] or not grid[np.uint64(straight)]:
-            if used + 2 > len(corners):
-                corners = grown(corners, used)
-            corners[np.uint64(used)], corners[np.uint64(used + 1)] = x, y
-            used += 2
-            if grid[np.uint64(diagonal)]:
-                sample = diagonal
-                ahead, left, dx, dy = left, -ahead, dy, -dx
-            else:
-                ahead, left, dx, dy = -left, ahead, -dy, dx
-        else:
-            sample = straight
-        if sample == start and dy < 0:
-            return corners, used, area
-        x += dx
-        y += dy
-        area += x * dy
+def pack(bits: U8, start: int, count: int, packed: U64) -> None:
+    """Samples start..start + count as bits, the first one at bit start % 8 of `packed`."""
+    octets = packed.view(np.uint8)
+    words = bits[: len(bits) // 8 * 8].view(np.uint64)
+    first, end = start // 8, start + count
+    filled = (end + 7) // 8 - first
+    whole = min(filled, len(words) - first)
+    for i in range(np.uint64(whole)):
+        word = words[np.uint64(first) + i]  # eight bytes of 0 or 1, whose bits move together
+        word |= word >> np.uint64(7)
+        word |= word >> np.uint64(14)
+        word |= word >> np.uint64(28)
+        octets[i] = word & np.uint64(255)
+    if whole < filled:  # an array whose length is no multiple of eight
+        octets[whole] = 0
+        for i in range((first + whole) * 8, end):
+            octets[whole] |= bits[i] << (i % 8)
 
 
 @kernel
-def left_sides(words: npt.NDArray[np.uint64], w: np.uint64) -> np.uint64:
-    """Which of the eight samples of word `w` are set while the one left of them is not, and have not been seen there:
-    the lowest bit of each byte."""
-    word = words[w]
-    left = (word << np.uint64(8)) | (words[w - np.uint64(1)] >> np.uint64(56))
-    sides: np.uint64 = word & ~left & ~(word >> np.uint64(1)) & ONES
-    return sides
-
-
-@kernel
-def fresh(words: npt.NDArray[np.uint64], first: np.uint64, last: np.uint64) -> np.uint64:
-    """The first of the words first..last in which `left_sides` finds any, else `last`; sixteen at a time."""
-    while first < last:
-        end = min(first + np.uint64(16), last)
-        found = np.uint64(0)
-        for w in range(first, end):
-            found |= left_sides(words, np.uint64(w))
-        if found:
-            while not left_sides(words, first):
-                first += np.uint64(1)
-            return first
-        first = end
-    return last
-
-
-@kernel
-def padded(width: int) -> int:
-    """Length of a row with a sample of border on both sides, in whole words."""
-    return (width + 2 + 7) // 8 * 8
-
-
-@kernel
-def surround(corners: I32, ends: I64, areas: I64, grid: U8, pitch: int) -> I64:
-    """For each outline of a hole the outline around it, -1 for the others.
-
-    What is left of a hole's first sample belongs to the object that has the hole, and the left end of this row of
-    samples lies on an outline of that object: on the outer one, or on another hole's, which comes earlier.
-    """
-    parents = np.full(len(ends), -1)
-    labels = np.empty(len(grid), np.int32)  # by samples: which outline passes on the left; read only where written
-    start = 0
-    for r in range(len(ends)):
-        x, bottom = corners[ends[r] - 2], corners[ends[r] - 1]
-        for i in range(start, ends[r], 2):
-            if corners[i] == x:
-                for y in range(corners[i + 1], bottom):
-                    labels[(y + 1) * pitch + x + 1] = r
-            x, bottom = corners[i], corners[i + 1]
-        if areas[r] < 0:
-            place = (corners[start + 1] + 1) * pitch + corners[start]
-            while not grid[place]:
-                place -= 1
-            while grid[place - 1]:
-                place -= 1
-            around = int(labels[place])
-            parents[r] = around if parents[around] < 0 else parents[around]
-        start = ends[r]
-    return parents
-
-
-@kernel
-def trace(bits: U8, start: int, height: int, width: int, grid: U8) -> tuple[I32, I64, I64, I64]:
-    """All outlines of one crop: (corners, ends, areas, parents).
-
-    corners  x, y of each corner, in samples from the crop's upper left corner, outline after outline
-    ends     (R,) how many numbers of `corners` are used after each outline
-    areas    (R,) enclosed samples, negative for holes
-    parents  (R,) the outline around a hole, -1 for outer ones; outlines come in the order of their first samples
-
-    `grid` has room for the crop with a border, `padded(width)` * (height + 2); what is in it before does not matter.
-    """
-    pitch = padded(width)
-    grid = grid[: pitch * (height + 2)]
-    grid[:] = 0
+def align(packed: U64, offset: int, height: int, width: int, rows: U64) -> None:
+    """The crop's samples, bits of `packed` from `offset` on, as rows of whole words: right of each row's samples are
+    zeros, at least one. A word and a row of zeros come before, a row of zeros behind."""
+    pitch, rest = np.uint64(width // 64 + 1), (ONE << np.uint64(width % 64)) - ONE
+    at = pitch + ONE
+    rows[: int(at)] = 0
     for y in range(height):
-        row, source = np.uint64((y + 1) * pitch + 1), np.uint64(start + y * width)
-        for x in range(np.uint64(width)):
-            grid[row + x] = bits[source + x]
-    words = grid.view(np.uint64)
-    corners = np.empty(64, np.int32)
-    count, used, holes = 0, 0, 0
-    rings = np.empty((2, 8), np.int64)
-    w, last = np.uint64(pitch // 8), np.uint64(len(words))
-    while True:
-        w = fresh(words, w, last)
-        if w == last:
-            break
-        sample = int(w) * 8
-        sides = left_sides(words, w)
-        while not sides & np.uint64(1):
-            sides >>= np.uint64(8)
-            sample += 1
-        if count == rings.shape[1]:
-            rings = widened(rings, count)
-        corners, used, area = follow(grid, sample, pitch, corners, used)
-        rings[0, count], rings[1, count] = used, area
-        count += 1
-        holes += area < 0
-    ends, areas = rings[0, :count], rings[1, :count]
-    return corners, ends, areas, surround(corners, ends, areas, grid, pitch) if holes else np.full(count, -1)
+        place = np.uint64(offset + y * width)
+        first, shift = place // WORD, place % WORD
+        for k in range(pitch):
+            rows[at + k] = packed[first + k] >> shift | packed[first + k + ONE] << ONE << (TOP - shift)
+        at += pitch
+        rows[at - ONE] &= rest
+    rows[int(at) : int(at + pitch)] = 0
+
+
+@kernel
+def compare(rows: U64, height: int, width: int, changed: U64) -> int:
+    """Fill `changed` with the places of words whose samples, or the one left of them, differ from those above; returns
+    how many there are. Which ones these are cannot be foretold, so nothing branches on it."""
+    pitch = np.uint64(width // 64 + 1)
+    count, before = np.uint64(0), np.uint64(0)
+    for i in range(ONE + pitch, ONE + np.uint64(height + 2) * pitch):
+        differ = rows[i] ^ rows[i - pitch]
+        changed[count] = i
+        count += np.uint64((differ | before >> TOP) != 0)
+        before = differ
+    return int(count)
+
+
+@kernel
+def sweep(rows: U64, width: int, changed: U64, count: int, stretches: I32, opened: I32) -> int:
+    """Find the horizontal stretches of all outlines, line by line, from left to right; returns how many there are.
+
+    rows, changed  as `align` and `compare` make them; `count` words have changed
+    stretches  (S, 5): a stretch leads, with the mask to its right, from one column to another, along the upper edge of
+               a row; `NEXT` is the stretch at the other end of the vertical line after it. Where the mask is above and
+               both vertical lines go down, as at the top of a hole, `AROUND` is a stretch of the outline left of it
+    opened     by columns: the stretch where the vertical line that passes there began
+    """
+    n, pitch = np.uint64(0), np.uint64(width // 64 + 1)
+    inside = False  # of stretch n, which began at an earlier column
+    west, gap = np.uint64(0), False  # it leads to the left; the mask is above it and its first vertical line goes down
+    for c in range(np.uint64(count)):
+        i = changed[c]
+        line = (i - ONE) // pitch - ONE
+        base = (line + ONE) * pitch + ONE
+        a, b = rows[i - pitch], rows[i]
+        ups = a ^ (a << ONE | rows[i - pitch - ONE] >> TOP)  # vertical edges above the line
+        downs = b ^ (b << ONE | rows[i - ONE] >> TOP)
+        turns = (ups ^ downs) | (ups & (a ^ b))  # one of them, or both where samples touch at a corner
+        while turns:
+            bit = turns & (~turns + ONE)
+            turns ^= bit
+            x = (i - base) * WORD + PLACE[bit % np.uint64(67)]
+            up, down, right = ups & bit != 0, downs & bit != 0, a & bit != 0  # `right`: the sample above, right of x
+            upper = lower = n  # the stretches at the ends of the vertical lines above and below
+            if inside:
+                if up and down:  # one stretch ends, the next one begins; diagonal samples are on one side of both
+                    if right:
+                        lower = n + ONE
+                    else:
+                        upper = n + ONE
+                stretches[n, ONE - west] = x
+                if gap and down and lower == n:
+                    left = np.uint64(stretches[n, TO])
+                    while left and rows[base + (left - ONE) // WORD] >> (left - ONE) % WORD & ONE:
+                        left -= ONE
+                    stretches[n, AROUND] = opened[left]
+                n += ONE
+            inside = not inside or (up and down)
+            if inside:
+                west, gap = np.uint64(right), right and down
+                stretches[n, west], stretches[n, ROW] = x, line
+            if up:
+                other = np.uint64(opened[x])
+                if right:
+                    stretches[upper, NEXT] = other
+                else:
+                    stretches[other, NEXT] = upper
+            if down:
+                opened[x] = lower
+    return int(n)
+
+
+@kernel
+def walk(stretches: I32, found: int, scale_x: float, scale_y: float, xs: F32, ys: F32) -> I64:
+    """String the stretches to outlines: fills `xs` and `ys`, returns `rings`, as `trace` does.
+
+    `NEXT` of a stretch that has become part of outline r is ~r.
+    """
+    rings = np.empty((3, found // 2), np.int64)
+    count, used = np.uint64(0), np.uint64(0)
+    for s in range(np.uint64(found)):
+        if stretches[s, NEXT] < 0:
+            continue
+        t, start, area = np.uint64(s), used, 0
+        while stretches[t, NEXT] >= 0:
+            x, to, y = stretches[t, FROM], stretches[t, TO], stretches[t, ROW]
+            xs[used], xs[used + ONE] = x * scale_x, to * scale_x
+            ys[used] = ys[used + ONE] = y * scale_y
+            used += np.uint64(2)
+            area += y * (x - to)
+            following = np.uint64(stretches[t, NEXT])
+            stretches[t, NEXT] = ~np.int64(count)
+            t = following
+        xs[used], ys[used] = xs[start], ys[start]
+        used += ONE
+        parent = -1
+        if area < 0:
+            around = ~stretches[np.uint64(stretches[s, AROUND]), NEXT]
+            parent = around if rings[PARENT, around] < 0 else rings[PARENT, around]
+        rings[END, count], rings[AREA, count], rings[PARENT, count] = used, area, parent
+        count += ONE
+    return rings[:, : int(count)]
+
+
+@kernel
+def words_of(height: int, width: int) -> tuple[int, int]:
+    """How many words `packed` and `rows` must have for a crop; what is read beyond its samples does not matter."""
+    return (7 + height * width) // 64 + width // 64 + 3, (height + 2) * (width // 64 + 1) + 1
+
+
+@kernel
+def trace(
+    bits: U8, start: int, height: int, width: int, scale_x: float, scale_y: float,
+    packed: U64, rows: U64, changed: U64, opened: I32, stretches: I32,
+) -> tuple[F32, F32, I64, I32]:  # fmt: skip
+    """All outlines of one crop: (xs, ys, rings, stretches).
+
+    xs, ys  the corners, scaled, outline after outline, each with its first corner once more at its end; those at even
+            and the following odd places of an outline have the same y. `SLACK` more numbers may be read
+    rings   (3, R) by outline, in the order of their first samples: `END`, where it ends in `xs` and `ys`; `AREA`, the
+            enclosed samples, negative for holes; `PARENT`, the outer outline around a hole, -1 for outer ones
+
+    What is in the other arrays does not matter, only their length: `words_of` for `packed` and `rows`, the same as
+    `rows` for `changed`, `width` + 1 for `opened`. `stretches` (S, 5) comes back, longer if need be: with room for 64
+    in each word that has changed, of which what is not used is never touched.
+    """
+    pack(bits, start, height * width, packed)
+    align(packed, start % 8, height, width, rows)
+    count = compare(rows, height, width, changed)
+    if 64 * count > len(stretches):
+        stretches = np.empty((64 * count, 5), np.int32)
+    found = sweep(rows, width, changed, count, stretches, opened)
+    xs, ys = np.empty(3 * found + SLACK, np.float32), np.empty(3 * found + SLACK, np.float32)
+    return xs, ys, walk(stretches, found, scale_x, scale_y, xs, ys), stretches

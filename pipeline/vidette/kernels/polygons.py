@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from vidette.kernels._jit import kernel
-from vidette.kernels.contours import padded, trace, widened
+from vidette.kernels.contours import AREA, END, ONE, PARENT, SLACK, trace, words_of
 
 F32 = npt.NDArray[np.float32]
 F64 = npt.NDArray[np.float64]
@@ -22,33 +22,35 @@ Flags = npt.NDArray[np.bool_]
 
 ALL, LARGEST, LONGEST = 0, 1, 2
 SHARE = 0.009  # of a mask's area that its polygons may have more or less
+BLOCK = np.uint64(SLACK)  # corners at a time
 
 
 @kernel
-def choose(ends: I64, areas: I64, parents: I64, parts: int) -> I64:
+def choose(rings: I64, parts: int) -> I64:
     """Positions of the wanted outlines: outer ones in their order, each followed by its holes.
 
     `LARGEST` is the outer outline that encloses most, with its holes; `LONGEST` the one with most corners, without.
     """
-    count = len(ends)
+    count = rings.shape[1]
     only = -1
     if parts != ALL:
         most = 0
         for r in range(count):
-            size = areas[r]
+            size = rings[AREA, r]
             if parts == LONGEST:
-                size = ends[r] - (ends[r - 1] if r else 0)
-            if parents[r] < 0 and size > most:
+                size = rings[END, r] - (rings[END, r - 1] if r else 0)
+            if rings[PARENT, r] < 0 and size > most:
                 only, most = r, size
     holes, following = np.full(count, -1), np.full(count, -1)
     for r in range(count - 1, -1, -1):
-        if parents[r] >= 0:
-            following[r] = holes[parents[r]]
-            holes[parents[r]] = r
+        parent = rings[PARENT, r]
+        if parent >= 0:
+            following[r] = holes[parent]
+            holes[parent] = r
     chosen = np.empty(count, np.int64)
     n = 0
     for r in range(count):
-        if parents[r] < 0 and (only < 0 or r == only):
+        if rings[PARENT, r] < 0 and (only < 0 or r == only):
             chosen[n] = r
             n += 1
             hole = holes[r]
@@ -60,128 +62,144 @@ def choose(ends: I64, areas: I64, parents: I64, parts: int) -> I64:
 
 
 @kernel
-def farthest(xs: F32, ys: F32) -> int:
-    """The corner that is farthest from the first one."""
-    best, most = 0, np.float32(0)
-    for i in range(len(xs)):
-        distance = (xs[i] - xs[0]) ** 2 + (ys[i] - ys[0]) ** 2
-        if distance > most:
-            best, most = i, distance
-    return best
+def longer(points: F32, used: int, more: int) -> F32:
+    """At least twice as long, with room for `more` behind the same first `used` points."""
+    copy = np.empty((2 * len(points) + more, 2), np.float32)
+    copy[:used] = points[:used]
+    return copy
 
 
 @kernel
-def thin(xs: F32, ys: F32, tolerance: float, stack: I64, distances: F32) -> I64:
-    """Douglas-Peucker on a closed line, whose last corner is its first: positions of the corners that stay, both ends
-    among them.
+def wider(table: I64, used: int) -> I64:
+    """Twice as many columns, with the same first `used` ones."""
+    copy = np.empty((len(table), 2 * table.shape[1]), np.int64)
+    copy[:, :used] = table[:, :used]
+    return copy
 
-    Distances are those from the stretch between two corners, not from the line through them: it would lose needles.
-    Positive floats order like their bits, and the greatest of whole numbers is found by vector code.
-    `stack` and `distances` have room for all corners; the stack holds ends of the parts still to do, the last on top.
+
+@kernel
+def apart(xs: F32, ys: F32, a: np.uint64, b: np.uint64, distances: F32, bits: I32) -> np.uint64:
+    """Which of the corners between a and b, the first one being 0, is farthest from the stretch between these two;
+    `distances` gets the squares of how far each is, and zeros behind them.
+
+    Distances from the line through a and b would lose needles. `bits` is a view of `distances`: positive floats order
+    like their bits, and the greatest of whole numbers is found by vector code. All goes by whole blocks, beyond b,
+    because what remains of a vector takes longer than all others.
     """
-    stays = np.zeros(len(xs), np.bool_)
-    stack[0], stack[1], stack[2] = 0, farthest(xs, ys), len(xs) - 1
-    for i in range(3):
-        stays[stack[i]] = True
-    bits = distances.view(np.int32)
-    distances[0] = tolerance * tolerance
-    limit = bits[0]
     zero, one = np.float32(0), np.float32(1)
-    depth = 3
+    first, count = a + ONE, b - a - ONE
+    whole = (count + BLOCK - ONE) // BLOCK * BLOCK
+    x, y = xs[a], ys[a]
+    dx, dy = xs[b] - x, ys[b] - y
+    length = dx * dx + dy * dy
+    inverse = one / length if length > zero else zero
+    for i in range(whole):
+        px, py = xs[first + i] - x, ys[first + i] - y
+        along = min(max((dx * px + dy * py) * inverse, zero), one)
+        px -= along * dx
+        py -= along * dy
+        distances[i] = px * px + py * py
+    for i in range(BLOCK):
+        distances[count + i] = zero
+    most = np.int32(0)
+    for i in range(whole):
+        most = max(most, bits[i])
+    at = np.uint64(0)
+    while bits[at] != most:
+        at += ONE
+    return at
+
+
+@kernel
+def thin(xs: F32, ys: F32, last: int, tolerance: float, kept: I64, stack: I64, distances: F32) -> int:
+    """Douglas-Peucker on a closed line, whose corner `last` is its first: how many sides stay; `kept` gets their ends.
+
+    The first split is at the corner farthest from the first one, because a stretch without length is a point.
+    `stack` holds ends of the parts still to do, the next one on top.
+    """
+    bits = distances.view(np.int32)
+    allowed = np.float32(tolerance * tolerance)
+    stack[0], stack[1] = last, 0
+    depth, sides = 2, 0
     while depth > 1:
-        a, b = stack[depth - 2], stack[depth - 1]
-        x, y = xs[a], ys[a]
-        dx, dy = xs[b] - x, ys[b] - y
-        length = dx * dx + dy * dy
-        inverse = one / length if length > zero else zero
-        for i in range(np.uint64(a + 1), np.uint64(b)):
-            px, py = xs[i] - x, ys[i] - y
-            along = min(max((dx * px + dy * py) * inverse, zero), one)
-            px -= along * dx
-            py -= along * dy
-            distances[i] = px * px + py * py
-        most = limit
-        for i in range(np.uint64(a + 1), np.uint64(b)):
-            most = max(most, bits[i])
-        if most > limit:
-            split = a + 1
-            while bits[split] != most:
-                split += 1
-            stays[split] = True
-            stack[depth - 1], stack[depth] = split, b
+        a, b = np.uint64(stack[depth - 1]), np.uint64(stack[depth - 2])
+        at = apart(xs, ys, a, b, distances, bits)
+        if distances[at] > allowed:
+            stack[depth - 1], stack[depth] = a + ONE + at, a
             depth += 1
         else:
+            kept[sides] = a
+            sides += 1
             depth -= 1
-    return np.flatnonzero(stays)
+    kept[sides] = last
+    return sides
 
 
 @kernel
-def shifted(xs: F32, ys: F32, kept: I64, furthest: float, right: float, bottom: float) -> F64:
-    """Corners (k, 2) of the polygon through the corners `kept`, each side moved until it encloses what it stands for.
+def moved(xs: F32, ys: F32, a: int, b: int) -> tuple[float, float, float]:
+    """The normal (x, y) of the side from corner a to corner b, and how far along it the side encloses what the corners
+    between do."""
+    x, y = np.float64(xs[a]), np.float64(ys[a])
+    dx, dy = xs[b] - x, ys[b] - y
+    enclosed = dx * dy / 2
+    for i in range(np.uint64(a + a % 2), np.uint64(b), np.uint64(2)):  # only these lead along x
+        enclosed += (ys[i] - y) * (np.float64(xs[i]) - xs[i + np.uint64(1)])
+    length = max(np.sqrt(dx * dx + dy * dy), 1e-9)
+    return -dy / length, dx / length, -enclosed / length
+
+
+@kernel
+def shifted(
+    xs: F32, ys: F32, kept: I64, sides: int, furthest: float, right: float, bottom: float, corners: F64
+) -> None:
+    """Corners of the polygon through the corners `kept`, each side moved until it encloses what it stands for.
 
     A corner is where two moved sides meet; where they are nearly parallel, or it would move more than `furthest`, it
     moves with the mean of both. Nothing leaves 0..right, 0..bottom.
     """
-    k = len(kept) - 1
-    sides = np.empty((3, k), np.float64)  # the normal and how far to move along it
-    for j in range(k):
-        a, b = kept[j], kept[j + 1]
-        x, y = np.float64(xs[a]), np.float64(ys[a])
-        enclosed = 0.0
-        for i in range(np.uint64(a + 1), np.uint64(b)):
-            after = i + np.uint64(1)
-            enclosed += (xs[i] - x) * (ys[after] - y) - (ys[i] - y) * (xs[after] - x)
-        dx, dy = xs[b] - x, ys[b] - y
-        length = max(np.sqrt(dx * dx + dy * dy), 1e-9)
-        sides[0, j], sides[1, j], sides[2, j] = -dy / length, dx / length, -enclosed / 2 / length
-    points = np.empty((k, 2), np.float64)
-    for j in range(k):
-        x1, y1, d1 = sides[0, j - 1], sides[1, j - 1], sides[2, j - 1]
-        x2, y2, d2 = sides[0, j], sides[1, j], sides[2, j]
+    x1, y1, d1 = moved(xs, ys, kept[sides - 1], kept[sides])
+    for j in range(sides):
+        x2, y2, d2 = moved(xs, ys, kept[j], kept[j + 1])
         sine = x1 * y2 - y1 * x2
         dx, dy = (x1 * d1 + x2 * d2) / 2, (y1 * d1 + y2 * d2) / 2
         if abs(sine) > 0.1:
             across, down = (d1 * y2 - d2 * y1) / sine, (x1 * d2 - x2 * d1) / sine
             if across * across + down * down <= furthest * furthest:
                 dx, dy = across, down
-        points[j, 0] = min(max(xs[kept[j]] + dx, 0.0), right)
-        points[j, 1] = min(max(ys[kept[j]] + dy, 0.0), bottom)
-    return points
+        corners[j, 0] = min(max(xs[kept[j]] + dx, 0.0), right)
+        corners[j, 1] = min(max(ys[kept[j]] + dy, 0.0), bottom)
+        x1, y1, d1 = x2, y2, d2
 
 
 @kernel
 def simplified(
-    xs: F32, ys: F32, area: float, allowed: float, tolerance: float, sample: float, right: float, bottom: float
-) -> F64:
-    """(k, 2) corners of one closed outline with fewer corners, whose area differs by at most `allowed` from `area`.
+    xs: F32, ys: F32, area: float, allowed: float, tolerance: float, sample: float, right: float, bottom: float,
+    kept: I64, stack: I64, distances: F32, corners: F64,
+) -> int:  # fmt: skip
+    """One closed outline with fewer corners, whose area differs by at most `allowed` from `area`, into `corners`.
 
-    `sample` is the size of a sample. Where an object ends within a sample is not known, so half of it is added to the
-    tolerance: a staircase along a straight border becomes one side.
+    xs, ys  its corners, the first one again, and `SLACK` numbers that do not matter
+    sample  the size of a sample. Where an object ends within a sample is not known, so half of it is added to the
+            tolerance: a staircase along a straight border becomes one side
+    kept, stack, distances, corners  room for all corners, and `SLACK` more distances
+
+    Returns how many corners there are.
     """
-    stack, distances = np.empty(len(xs), np.int64), np.empty(len(xs), np.float32)
+    last = len(xs) - SLACK - 1
     reach = tolerance + sample / 2
     while tolerance > 0 and reach > 0.35 * sample:  # the corners of a diagonal lie farther than that from its middle
-        points = shifted(xs, ys, thin(xs, ys, reach, stack, distances), reach, right, bottom)
-        enclosed = 0.0
-        for j in range(len(points)):
-            enclosed += points[j - 1, 0] * points[j, 1] - points[j - 1, 1] * points[j, 0]
-        if len(points) > 2 and abs(enclosed / 2 - area) <= allowed:
-            return points
+        sides = thin(xs, ys, last, reach, kept, stack, distances)
+        if sides > 2:
+            shifted(xs, ys, kept, sides, reach, right, bottom, corners)
+            enclosed = corners[sides - 1, 0] * corners[0, 1] - corners[sides - 1, 1] * corners[0, 0]
+            for j in range(1, sides):
+                enclosed += corners[j - 1, 0] * corners[j, 1] - corners[j - 1, 1] * corners[j, 0]
+            if abs(enclosed / 2 - area) <= allowed:
+                return sides
         reach /= 2
-    points = np.empty((len(xs) - 1, 2), np.float64)
-    points[:, 0] = xs[:-1]
-    points[:, 1] = ys[:-1]
-    return points
-
-
-@kernel
-def closed(corners: I32, start: int, stop: int, scale: float) -> F32:
-    """Every second of corners[start:stop], scaled, and the first one again."""
-    line = np.empty((stop - start + 1) // 2 + 1, np.float32)
-    for i in range(len(line) - 1):
-        line[i] = corners[start + 2 * i] * scale
-    line[-1] = line[0]
-    return line
+    for i in range(last):
+        corners[i, 0], corners[i, 1] = xs[i], ys[i]
+    return last
 
 
 @kernel
@@ -201,39 +219,43 @@ def outlines(
     owners     (R,) whose crop it is; the polygons of one crop follow each other
     """
     points = np.empty((256, 2), np.float32)
-    rings = np.empty((3, 16), np.int64)
+    table = np.empty((3, 16), np.int64)
     used, count = 0, 0
-    room = 0
+    in_packed, in_rows, widest = 0, 0, 0
     for i in range(len(starts)):
-        room = max(room, padded(int(sizes[i, 1])) * (int(sizes[i, 0]) + 2))
-    grid = np.empty(room, np.uint8)
+        words = words_of(int(sizes[i, 0]), int(sizes[i, 1]))
+        in_packed, in_rows, widest = max(in_packed, words[0]), max(in_rows, words[1]), max(widest, int(sizes[i, 1]))
+    packed, rows, changed = np.empty(in_packed, np.uint64), np.empty(in_rows, np.uint64), np.empty(in_rows, np.uint64)
+    opened, stretches = np.empty(widest + 1, np.int32), np.empty((256, 5), np.int32)
     for i in range(len(starts)):
         height, width = int(sizes[i, 0]), int(sizes[i, 1])
-        corners, stops, areas, parents = trace(bits, starts[i], height, width, grid)
-        chosen = choose(stops, areas, parents, parts)
         left, top = extents[i, 0], extents[i, 1]
         scale_x, scale_y = (extents[i, 2] - left) / max(width, 1), (extents[i, 3] - top) / max(height, 1)
+        xs, ys, rings, stretches = trace(
+            bits, starts[i], height, width, scale_x, scale_y, packed, rows, changed, opened, stretches
+        )
+        chosen = choose(rings, parts)
+        kept, stack = np.empty(len(xs), np.int64), np.empty(len(xs), np.int64)
+        distances, corners = np.empty(len(xs) + SLACK, np.float32), np.empty((len(xs), 2), np.float64)
         net, length = 0, 0
         for r in chosen:
-            net += areas[r]
-            length += (stops[r] - (stops[r - 1] if r else 0)) // 2
+            net += rings[AREA, r]
+            length += rings[END, r] - (rings[END, r - 1] if r else 0) - 1
         allowed = SHARE * net * scale_x * scale_y / max(length, 1)
         for r in chosen:
-            start = stops[r - 1] if r else 0
-            ring = simplified(
-                closed(corners, start, stops[r], scale_x), closed(corners, start + 1, stops[r], scale_y),
-                areas[r] * scale_x * scale_y, allowed * (stops[r] - start) / 2, tolerance,
-                max(scale_x, scale_y), width * scale_x, height * scale_y,
+            start, end = rings[END, r - 1] if r else 0, rings[END, r]
+            sides = simplified(
+                xs[start : end + SLACK], ys[start : end + SLACK],
+                rings[AREA, r] * scale_x * scale_y, allowed * (end - start - 1), tolerance,
+                max(scale_x, scale_y), width * scale_x, height * scale_y, kept, stack, distances, corners,
             )  # fmt: skip
-            while used + len(ring) > len(points):
-                wider = np.empty((2 * len(points), 2), np.float32)
-                wider[:used] = points[:used]
-                points = wider
-            for j in range(len(ring)):
-                points[used, 0], points[used, 1] = left + ring[j, 0], top + ring[j, 1]
-                used += 1
-            if count == rings.shape[1]:
-                rings = widened(rings, count)
-            rings[0, count], rings[1, count], rings[2, count] = used, parents[r], i
+            if used + sides > len(points):
+                points = longer(points, used, sides)
+            for j in range(sides):
+                points[used + j, 0], points[used + j, 1] = left + corners[j, 0], top + corners[j, 1]
+            used += sides
+            if count == table.shape[1]:
+                table = wider(table, count)
+            table[0, count], table[1, count], table[2, count] = used, rings[PARENT, r], i
             count += 1
-    return points[:used].copy(), rings[0, :count].copy(), rings[1, :count] >= 0, rings[2, :count].copy()
+    return points[:used].copy(), table[0, :count].copy(), table[1, :count] >= 0, table[2, :count].copy()
