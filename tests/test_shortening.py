@@ -166,15 +166,16 @@ def test_maps_that_lie_about_their_shape_fail_the_frame(tmp_path):
     _, recognised = described(make_head(tmp_path / "m.onnx"))
     decoder = replace(recognised.decoder, maps=Maps((8, 16, 32)))
     box = fit(96, 64, 96, 64, "letterbox")
-    maps = [np.zeros((channels, 8 >> level, 12 >> level), np.float32) for channels in (64, 5) for level in range(3)]
+    maps = [np.zeros((8 >> level, 12 >> level, channels), np.float32) for channels in (64, 5) for level in range(3)]
     assert not len(decoder(maps, box, Thresholds(confidence=0.6)))
+    boxes, scores = maps[:3], maps[3:]
     for wrong in (
-        [*maps[:5], maps[5][:, 1:]],
-        maps[:3] + [m[:4] for m in maps[3:]],
-        [m[:3] for m in maps[:3]] + maps[3:],
+        [*boxes, *scores[:2], scores[2][:, 1:]],
+        [*boxes, *(each[..., :4] for each in scores)],
+        [*(each[..., :3] for each in boxes), *scores],
     ):
         with pytest.raises(DecodeError, match="expected maps"):
             decoder(wrong, box, Thresholds())
-    maps[4][:, 0, 0] = np.nan
+    maps[4][0, 0] = np.nan
     with pytest.raises(DecodeError, match="not numbers"):
         decoder(maps, box, Thresholds())

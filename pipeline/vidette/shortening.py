@@ -52,7 +52,7 @@ def shortened(runtime: Runtime, file: ModelFile, recognised: Recognised) -> tupl
     if cut is None or strides is None:
         return file, recognised
     _log.debug("%s: ends before %s, made of maps with strides %s", file.id, cut.output, strides)
-    maps = [Tensor(each.name, (None, each.channels, None, None), "float32") for each in cut.maps]
+    maps = [Tensor(onnxcut.by_place(each.name), (None, None, None, each.channels), "float32") for each in cut.maps]
     left = [tensor for tensor in file.signature.outputs if tensor.name != cut.output]
     signature = replace(file.signature, outputs=(*maps, *left))
     return replace(file, signature=signature, cut=cut), replace(recognised, decoder=shorter.decoder(Maps(strides)))
@@ -106,7 +106,7 @@ def _noise(file: ModelFile, cut: Cut, strides: tuple[int, ...]) -> list[npt.NDAr
 
 def _alike(expected: npt.NDArray[Any], maps: list[npt.NDArray[np.float32]], decoder: Maps, shorter: Shorter) -> bool:
     """Whether the rows of every place are the same."""
-    last = [each[-1] for each in maps]  # the last of a batch: a mix-up would show
+    last = [np.moveaxis(each[-1], 0, -1) for each in maps]  # the last of a batch: a mix-up would show
     found, places, state = decoder.candidates(last, shorter.classes, Thresholds(confidence=0))
     rows = 4 + shorter.classes
     if expected.ndim != 3 or expected.shape[1:] != (rows + shorter.others, len(places)) or state != heads.OK:

@@ -86,18 +86,18 @@ def rows(head, allowed, confidence, strides=(), width=0, height=0):
 
 
 def maps(boxes, scores, strides, allowed, confidence):
-    """Of maps (4 * bins, h, w) and (C, h, w), and the place of each."""
+    """Of maps (h, w, 4 * bins) and (h, w, C), and the place of each."""
     answer, places, place = [], [], 0
     for box, score, stride in zip(boxes, scores, strides, strict=True):
-        bins = len(box) // 4
-        for y in range(box.shape[1]):
-            for x in range(box.shape[2]):
-                values = [1 / (1 + math.exp(-float(v))) for v in score[:, y, x]]
+        bins = box.shape[2] // 4
+        for y in range(box.shape[0]):
+            for x in range(box.shape[1]):
+                values = [1 / (1 + math.exp(-float(v))) for v in score[y, x]]
                 label = best(values)
                 if values[label] > confidence and allowed[label]:
                     sides = []
                     for side in range(4):
-                        numbers = [float(v) for v in box[side * bins : (side + 1) * bins, y, x]]
+                        numbers = [float(v) for v in box[y, x, side * bins : (side + 1) * bins]]
                         shares = [math.exp(v) for v in numbers]
                         mean = sum(k * share for k, share in enumerate(shares)) / sum(shares)
                         sides.append(numbers[0] if bins == 1 else mean)

@@ -22,7 +22,7 @@ def _array(strides: tuple[int, ...]) -> npt.NDArray[np.int64]:
 
 @dataclass(frozen=True, slots=True)
 class Maps:
-    """Reads (4 * bins, h, w) of boxes for each stride, then (C, h, w) of scores, then perhaps (K, h, w) of others."""
+    """Reads (h, w, 4 * bins) of boxes for each stride, then (h, w, C) of scores, then perhaps (h, w, K) of others."""
 
     strides: tuple[int, ...]
 
@@ -33,8 +33,8 @@ class Maps:
         levels = len(self.strides)
         boxes, scores = outputs[:levels], outputs[levels : 2 * levels]
         for box, score in zip(boxes, scores, strict=True):
-            if box.ndim != 3 or len(box) % 4 or score.shape != (classes, *box.shape[1:]):
-                raise reading.misshapen(outputs, f"maps (4 * bins, h, w) and ({classes}, h, w)")
+            if box.ndim != 3 or box.shape[2] % 4 or score.shape != (*box.shape[:2], classes):
+                raise reading.misshapen(outputs, f"maps (h, w, 4 * bins) and (h, w, {classes})")
         return maps(
             tuple(heads.readable(box) for box in boxes),
             tuple(heads.readable(score) for score in scores),
@@ -46,7 +46,7 @@ class Maps:
     def others(self, outputs: Sequence[npt.NDArray[Any]]) -> "Others":
         """The other numbers of every place."""
         levels = len(self.strides)
-        return Others([each.reshape(len(each), -1) for each in outputs[2 * levels : 3 * levels]])
+        return Others([each.reshape(-1, each.shape[2]) for each in outputs[2 * levels : 3 * levels]])
 
 
 class Others:
@@ -54,13 +54,13 @@ class Others:
 
     def __init__(self, parts: Sequence[npt.NDArray[Any]]) -> None:
         self._parts = parts
-        self._ends = np.cumsum([part.shape[1] for part in parts])
+        self._ends = np.cumsum([len(part) for part in parts])
 
     def __getitem__(self, places: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:
         """(n, K) of these places."""
-        rows = np.empty((len(places), len(self._parts[0])), np.float32)
+        rows = np.empty((len(places), self._parts[0].shape[1]), np.float32)
         of = np.searchsorted(self._ends, places, side="right")
         for level, part in enumerate(self._parts):
             here = np.flatnonzero(of == level)
-            rows[here] = part[:, places[here] - (self._ends[level] - part.shape[1])].T
+            rows[here] = part[places[here] - (self._ends[level] - len(part))]
         return rows

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from vidette.kernels._jit import kernel
-from vidette.kernels.heads import BLOCK, NAN, OK
+from vidette.kernels.heads import NAN, OK
 
 F32 = npt.NDArray[np.float32]
 I64 = npt.NDArray[np.int64]
@@ -18,17 +18,16 @@ Mask = npt.NDArray[np.bool_]
 
 
 @kernel
-def distance(boxes: F32, side: int, bins: int, place: int) -> float:
-    """In cells, of box side `side` (left, top, right, bottom) at `place`; `boxes` is (4 * bins, places)."""
-    first = side * bins
+def distance(numbers: F32, first: int, bins: int) -> float:
+    """In cells, of one side of a box, whose numbers begin at `first`."""
     if bins == 1:
-        return float(boxes[first, place])
-    most = boxes[first, place]
+        return float(numbers[first])
+    most = numbers[first]
     for k in range(1, bins):
-        most = max(most, boxes[first + k, place])
+        most = max(most, numbers[first + k])
     weights, mean = np.float32(0), np.float32(0)
     for k in range(bins):
-        weight = np.exp(boxes[first + k, place] - most)
+        weight = np.exp(numbers[first + k] - most)
         weights += weight
         mean += np.float32(k) * weight
     return float(mean / weights)
@@ -38,8 +37,8 @@ def distance(boxes: F32, side: int, bins: int, place: int) -> float:
 def maps(
     boxes: tuple[F32, ...], scores: tuple[F32, ...], strides: I64, allowed: Mask, confidence: float
 ) -> tuple[F32, I64, int]:
-    """Maps (4 * bins, h, w) and (C, h, w), one pair for each stride: what `heads.columns` gives for the tensor that is
-    made of them. Places are counted row by row, map after map.
+    """Maps (h, w, 4 * bins) and (h, w, C), one pair for each stride: what `heads.columns` gives for the tensor that is
+    made of them. Sides are left, top, right, bottom. Places are counted row by row, map after map.
     """
     floor = np.float32(confidence)
     # A place that is looked at again has at least this, rounding included.
@@ -48,57 +47,53 @@ def maps(
         bound = np.float32(np.log(floor / max(np.float32(1) - floor, np.float32(1e-30))) - 1e-3)
     total = 0
     for level in range(len(scores)):
-        total += scores[level].shape[1] * scores[level].shape[2]
+        total += scores[level].shape[0] * scores[level].shape[1]
     places = np.empty(total, np.int64)
     classes = np.empty(total, np.int32)
     found = np.empty(total, np.float32)
     starts = np.zeros(len(scores) + 1, np.int64)  # candidates by level
-    best = np.empty(BLOCK, np.float32)
     count, before = 0, 0
     for level in range(len(scores)):
-        number, height, width = scores[level].shape
-        n = height * width
-        values = scores[level].reshape(number, n)
-        for start in range(0, n, BLOCK):
-            size = min(BLOCK, n - start)
-            best[:] = bound
-            broken = False
-            for row in range(number):
-                part = values[row, start : start + size]
-                for j in range(size):
-                    best[j] = part[j] if part[j] > best[j] else best[j]
-                    broken |= part[j] != part[j]
-            if broken:
-                return np.empty((6, 0), np.float32), places[:0], NAN
-            for j in range(size):
-                if best[j] > bound:
-                    score = np.float32(1) / (np.float32(1) + np.exp(-best[j]))
-                    if score > floor:
-                        row = 0
-                        while values[row, start + j] != best[j]:
-                            row += 1
-                        if allowed[row]:
-                            places[count] = before + start + j
-                            classes[count] = row
-                            found[count] = score
-                            count += 1
-        before += n
+        height, width, number = scores[level].shape
+        values = scores[level].reshape(height * width, number)
+        broken = False
+        for place in range(height * width):
+            line = values[place]
+            some = np.int32(0)  # counting becomes vector code, asking whether there is one does not
+            for c in range(number):
+                some += np.int32(not line[c] <= bound)  # what is not a number too
+            if some:
+                label = 0
+                for c in range(number):
+                    broken |= line[c] != line[c]
+                    if line[c] > line[label]:
+                        label = c
+                score = np.float32(1) / (np.float32(1) + np.exp(-line[label]))
+                if score > floor and allowed[label]:
+                    places[count] = before + place
+                    classes[count] = label
+                    found[count] = score
+                    count += 1
+        if broken:
+            return np.empty((6, 0), np.float32), places[:0], NAN
+        before += height * width
         starts[level + 1] = count
     candidates = np.empty((6, count), np.float32)
     sound = True
     before = 0
     for level in range(len(boxes)):
-        rows, height, width = boxes[level].shape
-        sides = boxes[level].reshape(rows, height * width)
+        height, width, number = boxes[level].shape
+        sides = boxes[level].reshape(height * width, number)
+        bins = number // 4
         stride = np.float32(strides[level])
         for k in range(starts[level], starts[level + 1]):
             place = places[k] - before
             x = np.float32(place % width) + np.float32(0.5)
             y = np.float32(place // width) + np.float32(0.5)
-            candidates[0, k] = (x - distance(sides, 0, rows // 4, place)) * stride
-            candidates[1, k] = (y - distance(sides, 1, rows // 4, place)) * stride
-            candidates[2, k] = (x + distance(sides, 2, rows // 4, place)) * stride
-            candidates[3, k] = (y + distance(sides, 3, rows // 4, place)) * stride
+            candidates[0, k] = (x - distance(sides[place], 0, bins)) * stride
+            candidates[1, k] = (y - distance(sides[place], bins, bins)) * stride
+            candidates[2, k] = (x + distance(sides[place], 2 * bins, bins)) * stride
+            candidates[3, k] = (y + distance(sides[place], 3 * bins, bins)) * stride
             candidates[4, k] = found[k]
             candidates[5, k] = classes[k]
             for row in range(4):
