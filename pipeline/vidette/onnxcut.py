@@ -1,7 +1,7 @@
 """An ONNX graph in two parts: what ends at its last convolutions, and what makes an output of their maps.
 
-The second part of many detectors is arithmetic on all places, of which a handful become objects: it costs a runtime 7
-to 11 % of the whole run (measured, yolo11n), and a kernel that looks at candidates only nearly nothing. Field numbers:
+The second part of many detectors is arithmetic on all places, of which a handful become objects: it costs a runtime a
+tenth of the whole run (`shortening.py`), and a kernel that looks at candidates only nearly nothing. Field numbers:
 https://github.com/onnx/onnx/blob/main/onnx/onnx.proto.
 """
 
