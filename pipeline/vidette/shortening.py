@@ -1,8 +1,8 @@
 """Graphs that end before they make boxes and scores of every place, where a kernel gives the same for candidates only.
 
-That arithmetic takes 8 to 13 % of a run of yolo11n (`benchmarks/whole_job.py`), and a quarter of a millisecond of ours to
-read what it has written. Exporters write it in different ways, so how it is written is not looked at: once when the model is
-loaded that part of the graph runs on noise, and the kernel must come out alike.
+That arithmetic takes 8 to 13 % of a run of yolo11n (`benchmarks/whole_job.py`), and a quarter of a millisecond of ours
+to read what it has written. Exporters write it in different ways, so how it is written is not looked at: once when the
+model is loaded that part of the graph runs on noise, and the kernel must come out alike.
 """
 
 import logging
