@@ -22,12 +22,14 @@ def make_head(
     others: int = 0,
     bins: int = 16,
     joined: bool = False,
+    asks: bool = False,
     harm: Harm | None = None,
 ) -> Path:
     """Write a model to `path`; with `others` it has as many mask coefficients and prototypes.
 
     size    (height, width) that the file fixes, None for any
     joined  boxes and scores of a level are one tensor for a while, as in v8
+    asks    how many cells there are is asked of what the convolutions are computed from, as in exports of any size
     harm    what differs from Ultralytics' arithmetic: places are the corners of cells (`middle`), a level has another
             stride, the distribution other values (`bins`), boxes stay corners (`corners`), scores have another slope,
             the other numbers are not copied
@@ -39,7 +41,7 @@ def make_head(
         "x_axis": np.int64(3), "y_axis": np.int64(2), "first": np.array([0]), "second": np.array([1]),
         "half_way": np.array([2]), "end": np.array([4]), "channel": np.array([1]),
         "flat": np.array([0, 0, -1]), "sides": np.array([0, 4, bins, -1]), "four": np.array([0, 4, -1]),
-        "split": np.array([4 * bins, classes]),
+        "split": np.array([4 * bins, classes]), "single": np.array([1, 1]),
         "numbers": np.arange(bins, dtype=np.float32)[None, :, None, None] * (1.5 if harm == "bins" else 1),
     }  # fmt: skip
     nodes = []
@@ -64,9 +66,14 @@ def make_head(
             maps["joined"] = both
         for name, each in maps.items():
             parts[name].append(node("Reshape", each, "flat", out=f"{each}_flat"))
-        plane = node("Slice", f"box{level}", "first", "second", "channel", out=f"plane{level}")
-        zeros = node("Sub", plane, plane, out=f"zeros{level}")
-        ones = node("Add", zeros, "one", out=f"ones{level}")
+        if asks:
+            sides = node("Slice", node("Shape", means, out=f"shape{level}"), "half_way", "end", out=f"sides{level}")
+            ones = node(
+                "Expand", "one", node("Concat", "single", sides, out=f"cells{level}", axis=0), out=f"ones{level}"
+            )
+        else:
+            plane = node("Slice", f"box{level}", "first", "second", "channel", out=f"plane{level}")
+            ones = node("Add", node("Sub", plane, plane, out=f"zeros{level}"), "one", out=f"ones{level}")
         for axis in "xy":
             count = node("CumSum", ones, f"{axis}_axis", out=f"{axis}count{level}")
             middle = node("Sub", count, "one", out=f"{axis}corner{level}")

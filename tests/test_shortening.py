@@ -71,7 +71,7 @@ def same(found, expected):
 @pytest.mark.parametrize(
     "kind",
     [{}, {"size": (64, 96)}, {"joined": True}, {"size": (96, 64), "batch": 2}, {"bins": 1}, {"others": 6},
-     {"others": 6, "joined": True, "size": (64, 64)}, {"classes": 1, "bins": 8}],
+     {"others": 6, "joined": True, "size": (64, 64)}, {"asks": True}, {"classes": 1, "bins": 8}],
     ids=str,
 )  # fmt: skip
 def test_a_shortened_graph_has_the_objects_of_the_whole_one(tmp_path, runtime, kind):

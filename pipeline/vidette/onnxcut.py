@@ -13,6 +13,7 @@ from vidette.protobuf import MalformedError, Span, delimited, fields_of, message
 
 _FLOAT = 1  # TensorProto.DataType
 _INTS = 7  # AttributeProto.AttributeType
+_FAR = 20  # steps: a branch of a head has three convolutions with their activations
 _LAYOUT = frozenset({"Identity", "Reshape", "Transpose"})
 
 
@@ -27,10 +28,11 @@ class Map:
 @dataclass(frozen=True, slots=True)
 class Cut:
     """Where a graph is cut: `maps` are all that its output `output` is made of, in the order in which it asks for
-    them."""
+    them. Of `sizes`, tensors from before the cut, it asks the height and width, which are those of the map named."""
 
     output: str
     maps: tuple[Map, ...]
+    sizes: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +73,7 @@ def find(data: bytes, output: str) -> Cut | None:
     graph = _Graph.of(data)
     maps: dict[str, Map] = {}
     seen: set[str] = set()
+    asked: set[str] = set()  # for their shapes alone
     todo = [output]
     while todo:
         name = todo.pop()
@@ -83,6 +86,9 @@ def find(data: bytes, output: str) -> Cut | None:
                 return None  # the graph's input
             continue
         node = graph.nodes[at]
+        if node.op == "Shape":
+            asked.add(node.inputs[0])
+            continue
         if node.op != "Conv" or _after_softmax(graph, node):
             todo += reversed(node.inputs)
             continue
@@ -91,7 +97,24 @@ def find(data: bytes, output: str) -> Cut | None:
         if number_of(data, weights.get(2)) != _FLOAT or 13 in weights or number_of(data, weights.get(14)):
             return None
         maps[name] = Map(name, _first_size(data, graph.weights[node.inputs[1]]))
-    return Cut(output, tuple(maps.values())) if maps else None
+    sizes = _nearest(graph, list(maps), asked - seen)
+    return Cut(output, tuple(maps.values()), sizes) if maps and sizes is not None else None
+
+
+def _nearest(graph: _Graph, maps: list[str], asked: set[str]) -> tuple[tuple[str, str], ...] | None:
+    """Tensors before the cut, each with the map that is computed from it by the fewest steps, a few at most; None where
+    one is farther away."""
+    steps = dict.fromkeys(asked, _FAR)
+    found: dict[str, str] = {}
+    for name in maps if asked else ():
+        reached = {name}
+        for step in range(_FAR):
+            for tensor in reached & asked:
+                if step < steps[tensor]:
+                    steps[tensor], found[tensor] = step, name
+            nodes = {graph.makers[tensor] for tensor in reached if tensor in graph.makers}
+            reached = {tensor for at in nodes for tensor in graph.nodes[at].inputs}
+    return tuple(sorted(found.items())) if len(found) == len(asked) else None
 
 
 def _after_softmax(graph: _Graph, node: Node) -> bool:
@@ -149,9 +172,9 @@ def _turned(name: str) -> bytes:
 
 
 def rest(data: bytes, cut: Cut) -> bytes:
-    """The model of what comes behind the cut: maps in, the output out."""
+    """The model of what comes behind the cut: maps, and tensors of the `sizes`, in, the output out."""
     graph = _Graph.of(data)
-    given = [each.name for each in cut.maps]
+    given = [each.name for each in cut.maps] + [name for name, _ in cut.sizes]
     kept = graph.needed([cut.output], given)
     weights = {name for at in kept for name in graph.nodes[at].inputs}
     parts = [
@@ -162,6 +185,7 @@ def rest(data: bytes, cut: Cut) -> bytes:
         or number == 2  # the graph's name
     ]
     parts += [delimited(11, declared(each.name, _FLOAT, (None, each.channels, None, None))) for each in cut.maps]
+    parts += [delimited(11, declared(name, _FLOAT, (None,) * 4)) for name, _ in cut.sizes]
     parts.append(delimited(12, declared(cut.output, _FLOAT, (None, None, None))))
     return _model(data, b"".join(parts))
 

@@ -71,7 +71,7 @@ def _cut(data: bytes, file: ModelFile, shorter: Shorter) -> Cut | None:
     same = len({len(part) for part in parts}) == 1 and sum(map(len, parts)) == len(cut.maps)
     if not same or len({each.channels for each in boxes}) != 1 or boxes[0].channels % 4:
         return None
-    return Cut(cut.output, tuple(each for part in parts for each in part))
+    return replace(cut, maps=tuple(each for part in parts for each in part))
 
 
 def _proved(runtime: Evaluates, data: bytes, file: ModelFile, cut: Cut, shorter: Shorter) -> tuple[int, ...] | None:
@@ -82,8 +82,10 @@ def _proved(runtime: Evaluates, data: bytes, file: ModelFile, cut: Cut, shorter:
         if len(strides) != levels:
             continue
         maps = _noise(file, cut, strides)
+        given = dict(zip([each.name for each in cut.maps], maps, strict=True))
+        given |= {name: np.zeros_like(given[as_map][:, :1]) for name, as_map in cut.sizes}
         try:
-            (expected,) = runtime.evaluate(graph, dict(zip([each.name for each in cut.maps], maps, strict=True)))
+            (expected,) = runtime.evaluate(graph, given)
         except Exception as error:  # noqa: BLE001 - a third party's runtime raises what it likes
             _log.debug("%s: the rest of the graph does not run by itself: %s", file.id, error)
             continue
@@ -113,10 +115,11 @@ def _alike(expected: npt.NDArray[Any], maps: list[npt.NDArray[np.float32]], deco
         return False
     head = expected[-1]
     corners = np.concatenate([head[:2] - head[2:4] / 2, head[:2] + head[2:4] / 2])
+    chosen = head[4 + found[5].astype(np.int64), places]  # of two that are equal but for rounding either may be chosen
     side, score = _ALIKE
     return (
         bool((np.abs(found[:4] - corners) <= side).all())
         and bool((np.abs(found[4] - head[4:rows].max(axis=0)) <= score).all())
-        and bool((found[5] == head[4:rows].argmax(axis=0)).all())
+        and bool((np.abs(found[4] - chosen) <= score).all())
         and (not shorter.others or np.array_equal(decoder.others(last)[places], head[rows:].T))
     )
