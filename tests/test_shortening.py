@@ -140,12 +140,12 @@ def test_both_parts_are_whole_models(tmp_path):
     data = (tmp_path / "m.onnx").read_bytes()
     cut = onnxcut.find(data, "output0")
     assert cut is not None
-    for part in (onnxcut.shortened(data, cut), onnxcut.rest(data, cut)):
+    for part in (b"".join(onnxcut.shortened(data, cut)), onnxcut.rest(data, cut)):
         model = onnx.load_from_string(part)
         onnx.checker.check_model(model)
         used = {name for node in model.graph.node for name in node.input}
         assert {weight.name for weight in model.graph.initializer} <= used
-    assert [o.name for o in onnx.load_from_string(onnxcut.shortened(data, cut)).graph.output][-1] == "output1"
+    assert [o.name for o in onnx.load_from_string(b"".join(onnxcut.shortened(data, cut))).graph.output][-1] == "output1"
 
 
 @pytest.mark.parametrize("runtime", ["onnx", "openvino"])

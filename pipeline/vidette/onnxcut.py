@@ -5,11 +5,11 @@ tenth of the whole run (`shortening.py`), and a kernel that looks at candidates 
 https://github.com/onnx/onnx/blob/main/onnx/onnx.proto.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from vidette.onnxgraph import Node, declared, read_node
-from vidette.protobuf import MalformedError, Span, delimited, fields_of, message, number_of, text, varint
+from vidette.protobuf import Data, MalformedError, Span, delimited, fields_of, message, number_of, text, varint
 
 _FLOAT = 1  # TensorProto.DataType
 _INTS = 7  # AttributeProto.AttributeType
@@ -45,7 +45,7 @@ class _Graph:
     weights: Mapping[str, Span]
 
     @classmethod
-    def of(cls, data: bytes) -> "_Graph":
+    def of(cls, data: Data) -> "_Graph":
         span = message(data, (0, len(data))).get(7)
         if span is None:
             raise MalformedError
@@ -67,7 +67,7 @@ class _Graph:
         return found
 
 
-def find(data: bytes, output: str) -> Cut | None:
+def find(data: Data, output: str) -> Cut | None:
     """The convolutions that are the last before an output; None where there is something else between it and the
     graph's input, or weights lie in another file."""
     graph = _Graph.of(data)
@@ -126,14 +126,14 @@ def _after_softmax(graph: _Graph, node: Node) -> bool:
     return at is not None and graph.nodes[at].op == "Softmax"
 
 
-def _first_size(data: bytes, tensor: Span) -> int:
+def _first_size(data: Data, tensor: Span) -> int:
     """TensorProto{dims = 1}, packed or one by one."""
     return next(number_of(data, (start, end)) for number, start, end, _ in fields_of(data, tensor) if number == 1)
 
 
-def shortened(data: bytes, cut: Cut) -> bytes:
-    """The model that ends at the cut: its outputs are the maps, place by place (batch, height, width, channels), then
-    what else it had.
+def shortened(data: Data, cut: Cut) -> list[bytes | memoryview]:
+    """The model that ends at the cut, in pieces, most of them views of `data`: its outputs are the maps, place by place
+    (batch, height, width, channels), then what else it had.
 
     Place by place costs a runtime nothing, or less: OpenVINO computes so in half precision, and would turn the numbers
     round (0.7 ms of yolo11n's 17, measured).
@@ -144,8 +144,9 @@ def shortened(data: bytes, cut: Cut) -> bytes:
     others = [name for name in names.values() if name != cut.output]
     kept = graph.needed([each.name for each in cut.maps] + others, ())
     weights = {name for at in kept for name in graph.nodes[at].inputs}
-    parts = [
-        data[whole:end]
+    view = memoryview(data)
+    parts: list[bytes | memoryview] = [
+        view[whole:end]
         for number, start, end, whole in graph.fields
         if not (number == 1 and start not in kept)
         and not (number == 5 and text(data, message(data, (start, end)).get(8)) not in weights)
@@ -155,7 +156,7 @@ def shortened(data: bytes, cut: Cut) -> bytes:
     shape = (None, None, None)
     outputs = [delimited(12, declared(by_place(each.name), _FLOAT, (*shape, each.channels))) for each in cut.maps]
     outputs += [data[whole:end] for number, _, end, whole in graph.fields if number == 12 and names[whole] in others]
-    return _model(data, b"".join(parts + turns + outputs))
+    return _model(data, [*parts, *turns, *outputs])
 
 
 def by_place(name: str) -> str:
@@ -171,7 +172,7 @@ def _turned(name: str) -> bytes:
     return delimited(1, name.encode()) + delimited(2, by_place(name).encode()) + delimited(4, b"Transpose") + attribute
 
 
-def rest(data: bytes, cut: Cut) -> bytes:
+def rest(data: Data, cut: Cut) -> bytes:
     """The model of what comes behind the cut: maps, and tensors of the `sizes`, in, the output out."""
     graph = _Graph.of(data)
     given = [each.name for each in cut.maps] + [name for name, _ in cut.sizes]
@@ -187,12 +188,15 @@ def rest(data: bytes, cut: Cut) -> bytes:
     parts += [delimited(11, declared(each.name, _FLOAT, (None, each.channels, None, None))) for each in cut.maps]
     parts += [delimited(11, declared(name, _FLOAT, (None,) * 4)) for name, _ in cut.sizes]
     parts.append(delimited(12, declared(cut.output, _FLOAT, (None, None, None))))
-    return _model(data, b"".join(parts))
+    return b"".join(_model(data, parts))
 
 
-def _model(data: bytes, graph: bytes) -> bytes:
+def _model(data: Data, graph: Sequence[bytes | memoryview]) -> list[bytes | memoryview]:
     """The same ModelProto around another graph."""
-    return b"".join(
-        delimited(7, graph) if number == 7 else data[whole:end]
-        for number, _, end, whole in fields_of(data, (0, len(data)))
-    )
+    pieces: list[bytes | memoryview] = []
+    for number, _, end, whole in fields_of(data, (0, len(data))):
+        if number == 7:
+            pieces += [varint(7 << 3 | 2) + varint(sum(map(len, graph))), *graph]
+        else:
+            pieces.append(data[whole:end])
+    return pieces

@@ -19,7 +19,7 @@ from vidette.families.maps import Maps
 from vidette.families.reading import STRIDES, STRIDES_P2, STRIDES_P6
 from vidette.kernels import heads
 from vidette.onnxcut import Cut
-from vidette.protobuf import MalformedError
+from vidette.protobuf import Data, MalformedError
 from vidette.runtimes.base import ModelFile, Outputs, Runtime
 from vidette.signature import Tensor
 
@@ -44,9 +44,9 @@ def shortened(runtime: Runtime, file: ModelFile, recognised: Recognised) -> tupl
     if shorter is None or not isinstance(runtime, Evaluates) or file.preprocess.dtype == "float16":
         return file, recognised
     try:
-        data = file.changed() or file.path.read_bytes()
-        cut = _cut(data, file, shorter)
-        strides = None if cut is None else _proved(runtime, data, file, cut, shorter)
+        with file.graph() as data:
+            cut = _cut(data, file, shorter)
+            strides = None if cut is None else _proved(runtime, data, file, cut, shorter)
     except MalformedError:
         return file, recognised
     if cut is None or strides is None:
@@ -58,7 +58,7 @@ def shortened(runtime: Runtime, file: ModelFile, recognised: Recognised) -> tupl
     return replace(file, signature=signature, cut=cut), replace(recognised, decoder=shorter.decoder(Maps(strides)))
 
 
-def _cut(data: bytes, file: ModelFile, shorter: Shorter) -> Cut | None:
+def _cut(data: Data, file: ModelFile, shorter: Shorter) -> Cut | None:
     """With the maps of boxes first, then those of scores, then others, each as many; None where they cannot be told
     apart."""
     cut = onnxcut.find(data, file.signature.outputs[shorter.output].name)
@@ -74,7 +74,7 @@ def _cut(data: bytes, file: ModelFile, shorter: Shorter) -> Cut | None:
     return replace(cut, maps=tuple(each for part in parts for each in part))
 
 
-def _proved(runtime: Evaluates, data: bytes, file: ModelFile, cut: Cut, shorter: Shorter) -> tuple[int, ...] | None:
+def _proved(runtime: Evaluates, data: Data, file: ModelFile, cut: Cut, shorter: Shorter) -> tuple[int, ...] | None:
     """The strides with which maps of noise give what the rest of the graph makes of them; None when none do."""
     levels = len(cut.maps) // (3 if shorter.others else 2)
     graph = onnxcut.rest(data, cut)
