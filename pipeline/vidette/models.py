@@ -251,6 +251,7 @@ def load(request: ModelRequest, mode: PlanMode, described: Described | None = No
         _log.warning("%s", note)
     if isinstance(recognised.decoder, Answers):
         recognised = replace(recognised, decoder=recognised.decoder.only(request.classes))
+        described = replace(described, recognised=recognised)
     reasons: list[str] = []
     runtime, before = _runtime(request, reasons), resident()
     try:
