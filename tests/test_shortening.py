@@ -126,6 +126,32 @@ def test_weights_of_another_type_stay_in_the_graph(tmp_path):
     assert shortened(OnnxCpu(), file, recognised) == (file, recognised)
 
 
+@pytest.mark.parametrize("asks", [False, True])
+@pytest.mark.parametrize("op", ["Conv", "Shape", "Reshape", "Softmax", "Transpose", "Concat", "Sigmoid"])
+def test_damaged_nodes_are_left_to_whoever_opens_the_file(tmp_path, op, asks):
+    path = make_head(tmp_path / "m.onnx", asks=asks)
+    for inputs in ([], ["mean"], ["output0"], ["nowhere"]):
+        model = onnx.load(str(path))
+        for node in model.graph.node:
+            if node.op_type == op:
+                node.input[:] = inputs
+        broken = tmp_path / "broken.onnx"
+        onnx.save(model, str(broken))
+        file, recognised = described(broken)
+        short, _ = shortened(OnnxCpu(), file, recognised)
+        touched = op in {node.op_type for node in model.graph.node}
+        assert (short.cut is None) == touched
+
+
+@pytest.mark.parametrize("content", [None, b"", b"not a model"])
+def test_a_file_that_changes_meanwhile_is_left_to_whoever_opens_it(tmp_path, content):
+    file, recognised = described(make_head(tmp_path / "m.onnx"))
+    file.path.unlink()
+    if content is not None:
+        file.path.write_bytes(content)
+    assert shortened(OnnxCpu(), file, recognised) == (file, recognised)
+
+
 def test_an_output_of_the_pictures_themselves_has_no_cut(tmp_path):
     make_head(tmp_path / "m.onnx")
     data = (tmp_path / "m.onnx").read_bytes()

@@ -65,7 +65,7 @@ class Elsewhere:
         self._pace.start()
         try:
             self.ask(make, *args)
-        except BaseException:
+        except BaseException:  # the child must not outlive a constructor that failed
             self.close()
             raise
 

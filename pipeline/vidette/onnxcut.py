@@ -87,16 +87,22 @@ def find(data: Data, output: str) -> Cut | None:
             continue
         node = graph.nodes[at]
         if node.op == "Shape":
-            asked.add(node.inputs[0])
+            asked.update(node.inputs[:1])
             continue
         if node.op != "Conv" or _after_softmax(graph, node):
             todo += reversed(node.inputs)
             continue
-        weights = message(data, graph.weights.get(node.inputs[1]))
+        span = graph.weights.get("".join(node.inputs[1:2]))
+        weights = message(data, span)
         # TensorProto{dims = 1, data_type = 2, external_data = 13, data_location = 14}
-        if number_of(data, weights.get(2)) != _FLOAT or 13 in weights or number_of(data, weights.get(14)):
+        if (
+            span is None
+            or number_of(data, weights.get(2)) != _FLOAT
+            or 13 in weights
+            or number_of(data, weights.get(14))
+        ):
             return None
-        maps[name] = Map(name, _first_size(data, graph.weights[node.inputs[1]]))
+        maps[name] = Map(name, _first_size(data, span))
     sizes = _nearest(graph, list(maps), asked - seen)
     return Cut(output, tuple(maps.values()), sizes) if maps and sizes is not None else None
 
@@ -120,15 +126,19 @@ def _nearest(graph: _Graph, maps: list[str], asked: set[str]) -> tuple[tuple[str
 def _after_softmax(graph: _Graph, node: Node) -> bool:
     """Whether a convolution takes the mean of a distribution, and is part of the arithmetic (DFL,
     https://arxiv.org/abs/2006.04388)."""
-    name = node.inputs[0]
-    while (at := graph.makers.get(name)) is not None and graph.nodes[at].op in _LAYOUT:
-        name = graph.nodes[at].inputs[0]
-    return at is not None and graph.nodes[at].op == "Softmax"
+    for _ in graph.nodes:  # a damaged file could go round in circles
+        at = graph.makers.get("".join(node.inputs[:1]))
+        if at is None:
+            return False
+        node = graph.nodes[at]
+        if node.op not in _LAYOUT:
+            return node.op == "Softmax"
+    return False
 
 
 def _first_size(data: Data, tensor: Span) -> int:
     """TensorProto{dims = 1}, packed or one by one."""
-    return next(number_of(data, (start, end)) for number, start, end, _ in fields_of(data, tensor) if number == 1)
+    return next((number_of(data, (start, end)) for number, start, end, _ in fields_of(data, tensor) if number == 1), 0)
 
 
 def shortened(data: Data, cut: Cut) -> list[bytes | memoryview]:

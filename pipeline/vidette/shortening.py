@@ -47,7 +47,7 @@ def shortened(runtime: Runtime, file: ModelFile, recognised: Recognised) -> tupl
         with file.graph() as data:
             cut = _cut(data, file, shorter)
             strides = None if cut is None else _proved(runtime, data, file, cut, shorter)
-    except MalformedError:
+    except (MalformedError, OSError, ValueError):  # gone, empty or damaged since it was read: whoever opens it says so
         return file, recognised
     if cut is None or strides is None:
         return file, recognised

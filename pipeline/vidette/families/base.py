@@ -106,7 +106,7 @@ class Recognised:
     defaults: Thresholds = Thresholds()
     dynamic: bool = False  # the file declares fixed sizes, but works at any: its declaration is opened before loading
     one_by_one: bool = False  # outputs have no batch axis: a run takes one picture, and the decoder gets them whole
-    shorter: Shorter | None = None
+    shorter: Shorter | None = None  # how objects can be decoded where the graph ends before its output
 
 
 class Family(Protocol):

@@ -26,9 +26,7 @@ class Maps:
 
     strides: tuple[int, ...]
 
-    def candidates(
-        self, outputs: Sequence[npt.NDArray[Any]], classes: int, limits: Thresholds
-    ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.int64], int]:
+    def candidates(self, outputs: Sequence[npt.NDArray[Any]], classes: int, limits: Thresholds) -> heads.Candidates:
         """As `heads.columns` gives them for the tensor that the graph would have made. Raises DecodeError `shape`."""
         levels = len(self.strides)
         boxes, scores = outputs[:levels], outputs[levels : 2 * levels]
