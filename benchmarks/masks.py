@@ -10,7 +10,8 @@ borders, some with a bite or a hole.
    `fast` beside its `process_mask` at the size of the prototypes.
 2. Polygons of these masks: with holes beside `cv2.findContours` and `cv2.approxPolyDP` on the same crops; one outer
    outline per object beside `findContours` without holes; supervision's `mask_to_polygons` looks at whole pictures.
-3. All that comes after the model, 50 objects of ten places each: masks, polygons, rows as in a record, beside
+3. All that comes after the model, of its head and of the maps that it is made of (`short graph`, which is what a CPU
+   runs), 50 objects of ten places each: masks, polygons, rows as in a record, beside
    Ultralytics' suppression, masks and `Results.summary()`; and a picture in which nothing, and one in which every place
    is above the threshold.
 
@@ -22,6 +23,7 @@ import json
 import os
 import subprocess
 import tempfile
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -67,7 +69,35 @@ def head(count: int, scores: float = 0.05) -> np.ndarray:
     return values
 
 
+def maps(count: int, scores: float = 0.05) -> list[np.ndarray]:
+    """The same as `head` where the graph ends early: (h, w, 64), (h, w, 1) and (h, w, 32) for each of three strides.
+    The ten places of an object lie around its middle; the boxes of all others reach 7.5 cells in each direction."""
+    rng = np.random.default_rng(1)
+    sides = [640 // stride for stride in (8, 16, 32)]
+    boxes = [np.zeros((side, side, 64), np.float32) for side in sides]
+    logits = [_logits(rng.uniform(0, 1, (side, side, 1)) * scores) for side in sides]
+    others = [rng.uniform(0, 1, (side, side, 32)).astype(np.float32) for side in sides]
+    for box, coefficients in zip(*objects(count), strict=True) if count else ():
+        middle = ((box[:2] + box[2:]) / 16).astype(int)
+        for place in range(10):
+            x, y = middle[0] + place % 4 - 2, middle[1] + place // 4 - 1
+            distances = np.array([x + 0.5, y + 0.5, -x - 0.5, -y - 0.5]) + np.array([-1, -1, 1, 1]) * box / 8
+            low = distances.astype(int)
+            numbers = np.full((4, 16), -20.0)
+            numbers[range(4), low] = np.log(1 - distances + low)
+            numbers[range(4), low + 1] = np.log(distances - low + 1e-9)
+            boxes[0][y, x], others[0][y, x] = numbers.reshape(-1), coefficients
+            logits[0][y, x] = _logits(rng.uniform(0.4, 0.9))
+    return [*boxes, *logits, *others]
+
+
+def _logits(scores: Any) -> Any:
+    return np.log(scores / (1 - scores + 1e-9) + 1e-9).astype(np.float32)
+
+
 HEADS = {"nothing": head(0), "50 objects": head(50), "every place": head(50, 1.0)}
+MAPS = {"nothing": maps(0), "50 objects": maps(50)}
+EVERY = maps(50, 1.0)
 
 
 # ------------------------------------------------------------------ Ultralytics, under its own interpreter
@@ -195,16 +225,21 @@ def masks(theirs: dict[str, Any], seconds: float) -> list[dict[str, Any]]:
 def whole(theirs: dict[str, Any], seconds: float) -> dict[str, Any]:
     """From raw outputs to the rows of a record."""
     from vidette.families.base import Thresholds
+    from vidette.families.maps import Maps
     from vidette.families.ultralytics_segmentation import Segments
     from vidette.payloads.roboflow import objects as rows
     from vidette.pixels.letterbox import fit
 
-    decode, maps = Segments(("it",), False, 0, 1), prototypes()
+    over, decode = prototypes(), Segments(("it",), False, 0, 1)
+    short = replace(decode, maps=Maps((8, 16, 32)))
     placed, limits = fit(WIDTH, HEIGHT, 640, 640, "letterbox"), Thresholds(iou=IOU)
     calls: Calls = {}
     for name, values in HEADS.items():
-        calls[name] = lambda v=values: rows(decode((v, maps), placed, limits))
-        calls[f"{name}, without polygons"] = lambda v=values: decode((v, maps), placed, limits)
+        calls[name] = lambda v=values: rows(decode((v, over), placed, limits))
+        calls[f"{name}, without polygons"] = lambda v=values: decode((v, over), placed, limits)
+    for name, values in MAPS.items():
+        calls[f"{name}, short graph"] = lambda v=values: rows(short((*v, over), placed, limits))
+    calls["candidates of every place, short graph"] = lambda: short.maps.candidates(EVERY, 1, limits)[1]
     times = compare(calls, seconds)
     return {
         name: {

@@ -16,6 +16,8 @@ F32 = npt.NDArray[np.float32]
 I64 = npt.NDArray[np.int64]
 Mask = npt.NDArray[np.bool_]
 
+SCORES = 256  # looked at as one
+
 
 @kernel
 def distance(numbers: F32, first: int, bins: int) -> float:
@@ -55,25 +57,28 @@ def maps(
     count, before = 0, 0
     for level in range(len(scores)):
         height, width, number = scores[level].shape
-        values = scores[level].reshape(height * width, number)
+        values = scores[level].reshape(height * width * number)
         broken = False
-        for place in range(height * width):
-            line = values[place]
+        together = max(1, SCORES // number)  # places that are looked at first as one
+        for start in range(0, height * width, together):
+            end = min(start + together, height * width)
             some = np.int32(0)  # counting becomes vector code, asking whether there is one does not
-            for c in range(number):
-                some += np.int32(not line[c] <= bound)  # what is not a number too
-            if some:
+            for i in range(np.uint64(start * number), np.uint64(end * number)):
+                some += np.int32(not values[i] <= bound)  # what is not a number too
+            for place in range(start, end if some else start):
+                line = values[place * number : (place + 1) * number]
                 label = 0
                 for c in range(number):
                     broken |= line[c] != line[c]
                     if line[c] > line[label]:
                         label = c
-                score = np.float32(1) / (np.float32(1) + np.exp(-line[label]))
-                if score > floor and allowed[label]:
-                    places[count] = before + place
-                    classes[count] = label
-                    found[count] = score
-                    count += 1
+                if line[label] > bound:
+                    score = np.float32(1) / (np.float32(1) + np.exp(-line[label]))
+                    if score > floor and allowed[label]:
+                        places[count] = before + place
+                        classes[count] = label
+                        found[count] = score
+                        count += 1
         if broken:
             return np.empty((6, 0), np.float32), places[:0], NAN
         before += height * width
