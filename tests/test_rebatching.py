@@ -21,7 +21,6 @@ from vidette.onnxfile import read_signature
 from vidette.onnxopen import open_shapes
 from vidette.optimising import folding, graph
 from vidette.pixels.preprocess import Preprocess
-from vidette.pixels.slot import SlotWriter
 from vidette.predictions import Detections
 from vidette.rebatching import rebatched
 from vidette.runtimes.base import ModelFile, Wish
@@ -213,7 +212,7 @@ def test_the_engine_says_it_once_and_finds_the_same(tmp_path, run):
 def answers(model: Model, pixels: np.ndarray) -> Detections:
     box = model.letterbox(pixels.shape[1], pixels.shape[0])
     buffer = model.session.buffer(box.shape)
-    SlotWriter(model.preprocess, "exact").write(Picture(pixels), box, buffer, 0)
+    model.writer().write(Picture(pixels), box, buffer, 0)
     return model.decoder([output[0] for output in model.session.run(buffer, 1)], box, model.limits)
 
 
@@ -222,7 +221,7 @@ def answers(model: Model, pixels: np.ndarray) -> Detections:
 def test_an_export_of_batch_4_answers_as_its_exporter(fetched, runtime):
     reference = json.loads((REFERENCE / "yolov8n-batch4.json").read_text())["pictures"]
     request = ModelRequest("m", fetched("random/yolov8n-batch4.onnx"), runtime=runtime, precision="f32", confidence=0.1)
-    model = load(replace(request, iou=0.7, max_detections=100), "latency")
+    model = load(replace(request, iou=0.7, max_detections=100, scaling="exact"), "latency")
     assert model.session.plan.ladder == (1,)
     for name, facts in reference.items():
         wanted = facts["runs"]["square-iou0.7"]
