@@ -17,9 +17,10 @@ from vidette.frame import Picture
 from vidette.job import ModelRequest
 from vidette.models import Model, describe, load
 from vidette.pixels.letterbox import fit
+from vidette.runtimes import openvino
 from vidette.runtimes.base import ModelFile, Wish, writer
 from vidette.runtimes.cpu import OnnxCpu
-from vidette.runtimes.openvino import OpenVino
+from vidette.runtimes.openvino import OpenVino, default_precision
 from vidette.runtimes.simulated import Simulated
 from vidette.shortening import shortened
 
@@ -37,9 +38,9 @@ def picture(width, height, seed=0):
     return Picture(np.random.default_rng(seed).integers(0, 256, (height, width, 3), np.uint8))
 
 
-def answers(runtime, file, recognised, width, height, limits):
+def answers(runtime, file, recognised, width, height, limits, wish=WISH):
     """What the decoder makes of a run of the graph that `file` names."""
-    plan = runtime.plan(file, WISH)
+    plan = runtime.plan(file, wish)
     session = runtime.open(file, plan)
     try:
         shape = file.preprocess.height or height, file.preprocess.width or width
@@ -83,6 +84,34 @@ def test_a_shortened_graph_has_the_objects_of_the_whole_one(tmp_path, runtime, k
     found = answers(runtime, short, reader, 96, 64, limits)
     for one, other in zip(found, answers(runtime, file, recognised, 96, 64, limits), strict=True):
         same(one, other)
+
+
+@pytest.mark.skipif(default_precision() != "bf16", reason="this CPU computes in another precision")
+@pytest.mark.parametrize("kind", [{}, {"size": (96, 64), "batch": 2}, {"others": 6}], ids=str)
+def test_maps_that_are_computed_in_bfloat16_come_so_and_say_the_same(tmp_path, monkeypatch, kind):
+    runtime, limits = OpenVino(), Thresholds(confidence=0.3, iou=0.6)
+    short, reader = shortened(runtime, *described(make_head(tmp_path / "m.onnx", **kind)))
+    session = runtime.open(short, runtime.plan(short, Wish()))
+    outputs = session.run(session.buffer((64, 96) if not kind.get("size") else kind["size"]), 1)
+    assert [each.dtype.name for each in outputs] == [each.dtype for each in session.outputs]
+    halves = [each.dtype == np.uint16 for each in outputs]
+    assert sum(halves) == len(short.cut.maps) == len(outputs) - bool(kind.get("others"))
+    session.close()
+    found = answers(runtime, short, reader, 96, 64, limits, Wish())
+    monkeypatch.setattr(openvino, "_halves", lambda model, plan: frozenset())
+    for one, other in zip(found, answers(runtime, short, reader, 96, 64, limits, Wish()), strict=True):
+        assert len(one) > 0
+        np.testing.assert_array_equal(one.xyxy, other.xyxy)
+        np.testing.assert_array_equal(one.confidence, other.confidence)
+
+
+@pytest.mark.parametrize("options", [{}, {"INFERENCE_PRECISION_HINT": "f32"}], ids=str)
+def test_maps_that_are_computed_in_float32_come_so(tmp_path, options):
+    runtime = OpenVino()
+    short, _ = shortened(runtime, *described(make_head(tmp_path / "m.onnx")))
+    session = runtime.open(short, runtime.plan(short, Wish(options=options, precision="auto" if options else "f32")))
+    assert {each.dtype.name for each in session.run(session.buffer((64, 96)), 1)} == {"float32"}
+    assert session.plan.precision == "f32"
 
 
 @pytest.mark.parametrize("runtime", RUNTIMES, ids=lambda runtime: runtime.name)

@@ -32,7 +32,7 @@ from vidette.remote.dialects import Asked
 from vidette.remote.endpoint import Endpoint
 from vidette.remote.probing import Found, probe
 from vidette.runtimes import choose
-from vidette.runtimes.base import ModelFile, Outputs, PlanMode, Runtime, Session, Wish, Writer, writer
+from vidette.runtimes.base import ModelFile, Outputs, PlanMode, Returns, Runtime, Session, Wish, Writer, writer
 from vidette.runtimes.cpu import OnnxCpu
 from vidette.runtimes.remote import JpegBuffer
 from vidette.shortening import shortened
@@ -86,7 +86,7 @@ class Model:
         self.bytes = 0  # what opening it took, at least the size of the file
         self.reasons = reasons  # what decided for this runtime, where the choice was left to us
         self._found = described.found
-        self._outputs = described.signature.outputs
+        self._outputs = session.outputs if isinstance(session, Returns) else described.signature.outputs
         self._one_by_one = described.recognised.one_by_one
         self._boxes: dict[tuple[int, int, Region, int | None], Letterbox] = {}
         self._facts: dict[tuple[int, int], dict[str, Any]] = {}
@@ -239,8 +239,9 @@ def mistakes(request: ModelRequest) -> list[tuple[str, str]]:
     return found
 
 
-def load(request: ModelRequest, mode: PlanMode, described: Described | None = None) -> Model:
-    """Open a model as asked. Raises ModelError, and ConfigError for classes it does not know."""
+def load(request: ModelRequest, mode: PlanMode, described: Described | None = None, *, whole: bool = False) -> Model:
+    """Open a model as asked; `whole`: its graph must not end early (`shortening.py`). Raises ModelError, and
+    ConfigError for classes it does not know."""
     described = described or describe(request.source)
     recognised = described.recognised
     _check_input(request, recognised.preprocess)
@@ -255,13 +256,13 @@ def load(request: ModelRequest, mode: PlanMode, described: Described | None = No
     reasons: list[str] = []
     runtime, before = _runtime(request, reasons), resident()
     try:
-        opened = _open(request, described, runtime, mode)
+        opened = _open(request, described, runtime, mode, whole)
     except ModelError as error:
         other = OnnxCpu()
         if request.runtime != "auto" or runtime.name != "openvino" or other.available():
             raise
         try:
-            opened = _open(request, described, other, mode)
+            opened = _open(request, described, other, mode, whole)
         except ModelError:
             raise error from None
         reasons.append("onnx: OpenVINO cannot run this graph")
@@ -278,7 +279,7 @@ def _size(path: Path) -> int:
 
 
 def _open(
-    request: ModelRequest, described: Described, runtime: Runtime, mode: PlanMode
+    request: ModelRequest, described: Described, runtime: Runtime, mode: PlanMode, whole: bool
 ) -> tuple[Described, Session, list[str]]:
     """The file as it runs, its session, and what is to be said of it."""
     file, recognised, notes = _file(request, described), described.recognised, []
@@ -286,7 +287,8 @@ def _open(
     if not recognised.one_by_one:
         file, batch = rebatched(runtime, file, wish)
         notes = [batch] if batch else []
-    file, recognised = shortened(runtime, file, recognised)
+    if not whole:
+        file, recognised = shortened(runtime, file, recognised)
     if file.cut is not None:
         notes.append("boxes and scores for candidates only")
     recognised = replace(recognised, preprocess=file.preprocess)

@@ -10,10 +10,12 @@ import pytest
 import yaml
 from onnx import numpy_helper
 
+from tests.heads import make_head
 from tests.optimising.models import convolved
 from tests.tiny import make_detector
 from vidette.cli import main, models_optimise
-from vidette.models import describe
+from vidette.job import ModelRequest
+from vidette.models import describe, load
 from vidette.optimising import folding, quantising
 from vidette.optimising.agreement import Agreement
 from vidette.optimising.optimise import Optimised
@@ -42,6 +44,14 @@ def test_folding(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert after.recognised.labels == before.recognised.labels
     assert after.signature.metadata == before.signature.metadata
     assert list(here.glob(".part-*")) == []
+
+
+def test_a_graph_that_would_end_early_is_compared_to_its_end(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    make_head(here / "m.onnx")
+    assert main(["models", "optimise", "m.onnx", "fast.onnx"]) == 0
+    assert "(output0, values up to " in capsys.readouterr().out
+    request = ModelRequest("m", here / "fast.onnx", runtime="onnx", device="cpu")
+    assert load(request, "latency").session._model.cut is not None
 
 
 def test_one_channel(here: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from vidette.families import reading
 from vidette.families.base import Thresholds
 from vidette.kernels import heads
-from vidette.kernels.maps import maps
+from vidette.kernels.maps import bits, maps, values
 
 
 @lru_cache(maxsize=16)
@@ -22,7 +22,8 @@ def _array(strides: tuple[int, ...]) -> npt.NDArray[np.int64]:
 
 @dataclass(frozen=True, slots=True)
 class Maps:
-    """Reads (h, w, 4 * bins) of boxes for each stride, then (h, w, C) of scores, then perhaps (h, w, K) of others."""
+    """Reads (h, w, 4 * bins) of boxes for each stride, then (h, w, C) of scores, then perhaps (h, w, K) of others.
+    uint16 is bfloat16."""
 
     strides: tuple[int, ...]
 
@@ -34,8 +35,8 @@ class Maps:
             if box.ndim != 3 or box.shape[2] % 4 or score.shape != (*box.shape[:2], classes):
                 raise reading.misshapen(outputs, f"maps (h, w, 4 * bins) and (h, w, {classes})")
         return maps(
-            tuple(heads.readable(box) for box in boxes),
-            tuple(heads.readable(score) for score in scores),
+            tuple(bits(box) for box in boxes),
+            tuple(bits(score) for score in scores),
             _array(self.strides),
             limits.class_mask(classes),
             limits.confidence,
@@ -60,5 +61,5 @@ class Others:
         of = np.searchsorted(self._ends, places, side="right")
         for level, part in enumerate(self._parts):
             here = np.flatnonzero(of == level)
-            rows[here] = part[places[here] - (self._ends[level] - len(part))]
+            rows[here] = values(part[places[here] - (self._ends[level] - len(part))])
         return rows

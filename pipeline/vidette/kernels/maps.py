@@ -4,14 +4,19 @@ the threshold.
 Boxes are distances from the middle of a cell to their four sides, in cells, each the mean of a distribution over whole
 numbers (Generalized Focal Loss, https://arxiv.org/abs/2006.04388): the softmax of `bins` numbers, weighted by 0, 1, 2
 and so on; with one bin the number itself. Scores are sigmoids. So Ultralytics' heads are since v8.
+
+Numbers are taken as their bits: those of float32, or the upper half of them, which is bfloat16. numpy has no such type.
 """
+
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from vidette.kernels._jit import kernel
-from vidette.kernels.heads import NAN, OK
+from vidette.kernels.heads import NAN, OK, readable
 
+Bits = npt.NDArray[np.uint16] | npt.NDArray[np.uint32]
 F32 = npt.NDArray[np.float32]
 I64 = npt.NDArray[np.int64]
 Mask = npt.NDArray[np.bool_]
@@ -19,17 +24,37 @@ Mask = npt.NDArray[np.bool_]
 SCORES = 256  # looked at as one
 
 
+def bits(array: npt.NDArray[Any]) -> Bits:
+    """The same numbers as the kernels take them, C-contiguous and read-only; uint16 is bfloat16 already."""
+    if array.dtype != np.uint16:
+        return readable(array).view(np.uint32)
+    view = np.ascontiguousarray(array)[...]
+    view.flags.writeable = False
+    return view
+
+
+def values(array: npt.NDArray[Any]) -> F32:
+    """The same numbers as numpy takes them; uint16 is bfloat16."""
+    return array if array.dtype != np.uint16 else (array.astype(np.uint32) << 16).view(np.float32)
+
+
 @kernel
-def distance(numbers: F32, first: int, bins: int) -> float:
+def value(number: Any, lift: np.uint32) -> np.float32:
+    """A number of its bits; `lift` is 65536 for those of bfloat16, else 1 (numba would widen a shift to 64 bits)."""
+    return np.uint32(np.uint32(number) * lift).view(np.float32)
+
+
+@kernel
+def distance(numbers: Bits, first: int, bins: int, lift: np.uint32) -> float:
     """In cells, of one side of a box, whose numbers begin at `first`."""
+    most = value(numbers[first], lift)
     if bins == 1:
-        return float(numbers[first])
-    most = numbers[first]
+        return float(most)
     for k in range(1, bins):
-        most = max(most, numbers[first + k])
+        most = max(most, value(numbers[first + k], lift))
     weights, mean = np.float32(0), np.float32(0)
     for k in range(bins):
-        weight = np.exp(numbers[first + k] - most)
+        weight = np.exp(value(numbers[first + k], lift) - most)
         weights += weight
         mean += np.float32(k) * weight
     return float(mean / weights)
@@ -37,11 +62,12 @@ def distance(numbers: F32, first: int, bins: int) -> float:
 
 @kernel
 def maps(
-    boxes: tuple[F32, ...], scores: tuple[F32, ...], strides: I64, allowed: Mask, confidence: float
+    boxes: tuple[Bits, ...], scores: tuple[Bits, ...], strides: I64, allowed: Mask, confidence: float
 ) -> tuple[F32, I64, int]:
-    """Maps (h, w, 4 * bins) and (h, w, C), one pair for each stride: what `heads.columns` gives for the tensor that is
-    made of them. Sides are left, top, right, bottom. Places are counted row by row, map after map.
+    """Maps (h, w, 4 * bins) and (h, w, C) of one type, one pair for each stride: what `heads.columns` gives for the
+    tensor that is made of them. Sides are left, top, right, bottom. Places are counted row by row, map after map.
     """
+    lift = np.uint32(1 if scores[0].itemsize == 4 else 65536)
     floor = np.float32(confidence)
     # A place that is looked at again has at least this, rounding included.
     bound = np.float32(-np.inf)
@@ -57,23 +83,24 @@ def maps(
     count, before = 0, 0
     for level in range(len(scores)):
         height, width, number = scores[level].shape
-        values = scores[level].reshape(height * width * number)
+        numbers = scores[level].reshape(height * width * number)
         broken = False
         together = max(1, SCORES // number)  # places that are looked at first as one
         for start in range(0, height * width, together):
             end = min(start + together, height * width)
             some = np.int32(0)  # counting becomes vector code, asking whether there is one does not
             for i in range(np.uint64(start * number), np.uint64(end * number)):
-                some += np.int32(not values[i] <= bound)  # what is not a number too
+                some += np.int32(not value(numbers[i], lift) <= bound)  # what is not a number too
             for place in range(start, end if some else start):
-                line = values[place * number : (place + 1) * number]
-                label = 0
+                line = numbers[place * number : (place + 1) * number]
+                label, most = 0, value(line[0], lift)
                 for c in range(number):
-                    broken |= line[c] != line[c]
-                    if line[c] > line[label]:
-                        label = c
-                if line[label] > bound:
-                    score = np.float32(1) / (np.float32(1) + np.exp(-line[label]))
+                    here = value(line[c], lift)
+                    broken |= here != here
+                    if here > most:
+                        label, most = c, here
+                if most > bound:
+                    score = np.float32(1) / (np.float32(1) + np.exp(-most))
                     if score > floor and allowed[label]:
                         places[count] = before + place
                         classes[count] = label
@@ -95,10 +122,10 @@ def maps(
             place = places[k] - before
             x = np.float32(place % width) + np.float32(0.5)
             y = np.float32(place // width) + np.float32(0.5)
-            candidates[0, k] = (x - distance(sides[place], 0, bins)) * stride
-            candidates[1, k] = (y - distance(sides[place], bins, bins)) * stride
-            candidates[2, k] = (x + distance(sides[place], 2 * bins, bins)) * stride
-            candidates[3, k] = (y + distance(sides[place], 3 * bins, bins)) * stride
+            candidates[0, k] = (x - distance(sides[place], 0, bins, lift)) * stride
+            candidates[1, k] = (y - distance(sides[place], bins, bins, lift)) * stride
+            candidates[2, k] = (x + distance(sides[place], 2 * bins, bins, lift)) * stride
+            candidates[3, k] = (y + distance(sides[place], 3 * bins, bins, lift)) * stride
             candidates[4, k] = found[k]
             candidates[5, k] = classes[k]
             for row in range(4):

@@ -120,7 +120,7 @@ def _file(described: Described) -> ModelFile:
 
 
 def _open(path: Path) -> Model:
-    return load(ModelRequest(path.stem, path, runtime="onnx", device="cpu", precision="f32"), "latency")
+    return load(ModelRequest(path.stem, path, runtime="onnx", device="cpu", precision="f32"), "latency", whole=True)
 
 
 def _prove(source: Path, path: Path, picture: Picture, url: str) -> tuple[str, float, float]:

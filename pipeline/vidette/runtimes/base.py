@@ -21,7 +21,7 @@ from vidette.pixels.slot import Buffer, Scaling, SlotWriter
 from vidette.protobuf import Data
 from vidette.remote.dialects import Asked
 from vidette.remote.endpoint import Endpoint
-from vidette.signature import Signature
+from vidette.signature import Signature, Tensor
 
 PlanMode = Literal["latency", "throughput", "adaptive"]
 """`latency`: all cores on one picture; `throughput`: a caller per core; `adaptive`: throughput, but a picture that is
@@ -172,6 +172,16 @@ class Writes(Protocol):
 
     def writer(self, scaling: Scaling) -> Writer:
         """A writer for one caller."""
+        ...
+
+
+@runtime_checkable
+class Returns(Protocol):
+    """A session whose arrays are of other types than the file says."""
+
+    @property
+    def outputs(self) -> tuple[Tensor, ...]:
+        """What they are; uint16 in place of float32 is bfloat16, which numpy does not have."""
         ...
 
 

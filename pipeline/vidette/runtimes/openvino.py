@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from vidette import onnxcut
 from vidette.elsewhere import Elsewhere, GoneError
 from vidette.errors import ModelError
 from vidette.giving_way import current, unlocked
@@ -122,6 +123,24 @@ def _with_scaling(network: Any, picture: str, preprocess: Preprocess) -> Any:
     return processor.build()
 
 
+def _halves(model: ModelFile, plan: Plan) -> frozenset[str]:
+    """Outputs that are returned in bfloat16: the maps of a short graph where they are computed so. As float32 they say
+    nothing more, and cost a twentieth of a run (measured: 12.8 ms instead of 12.2 for yolo11n)."""
+    maps = model.cut.maps if model.cut is not None and plan.precision == "bf16" else ()
+    return frozenset(onnxcut.by_place(each.name) for each in maps)
+
+
+def _with_halves(network: Any, names: frozenset[str]) -> Any:
+    """The network with these outputs in bfloat16."""
+    import openvino
+    from openvino.preprocess import PrePostProcessor
+
+    processor = PrePostProcessor(network)
+    for name in names:
+        processor.output(name).tensor().set_element_type(openvino.Type.bf16)
+    return processor.build()
+
+
 _WIDE = {"NUM_STREAMS": 1}
 """What differs in a model that is compiled for a run on all cores."""
 
@@ -171,6 +190,11 @@ class OpenVinoSession:
         self._lock = threading.Lock()
         self._stopped = False
         self.plan = replace(plan, precision=default_precision() if plan.precision == "auto" else plan.precision)
+        halves = _halves(model, self.plan)
+        self.outputs = tuple(
+            replace(each, dtype="uint16") if each.name in halves else each for each in model.signature.outputs
+        )
+        self._halves = [each.name in halves for each in self.outputs]
         self._network: Network | None = None
         self._reading = threading.Lock()
         self._elsewhere = self._begin_elsewhere()
@@ -216,7 +240,8 @@ class OpenVinoSession:
             if self._stopped:
                 raise ModelError(f"{self._model.id}: stopped") from error
             raise cannot_run_at(self._model, buffer.shape, _reason(error)) from error
-        return [tensor.data for tensor in request.output_tensors]
+        arrays = [tensor.data for tensor in request.output_tensors]
+        return [array.view(np.uint16) if half else array for array, half in zip(arrays, self._halves, strict=True)]
 
     def stop(self) -> None:
         """Cancel runs under way; later ones fail at once."""
@@ -337,7 +362,9 @@ class Network:
         except Exception as error:  # the frontend's exceptions share no base of their own
             reason = f"OpenVINO cannot read it: {_reason(error)}; try `runtime: onnx`"
             raise ModelError(f"{self._model.path}: {reason}") from error
-        return _with_scaling(network, self._model.picture, self._model.preprocess) if self._scales else network
+        if self._scales:
+            network = _with_scaling(network, self._model.picture, self._model.preprocess)
+        return _with_halves(network, _halves(self._model, self._plan))
 
     def compile(self, shape: tuple[int, int], sizes: tuple[int, int], wide: bool) -> Any:
         """The compiled model that takes pictures of `sizes` (height, width), -1 for any; `shape` is for messages.
@@ -389,6 +416,7 @@ class OpenVino:
         if wish.precision != "auto":
             options["INFERENCE_PRECISION_HINT"] = wish.precision
         options |= wish.options
+        really = wish.precision
         if wish.options or wish.precision not in ("auto", "f32"):
             really = _check_options(options)
             if wish.precision not in ("auto", really):
@@ -399,7 +427,7 @@ class OpenVino:
         return Plan(
             runtime=self.name,
             device="cpu",
-            precision=wish.precision,
+            precision=really,
             mode=wish.mode,
             callers=streams,
             permits=streams,
