@@ -69,14 +69,16 @@ def test_four_levels():
     assert places.tolist() == where
 
 
+@pytest.mark.parametrize("half", [False, True])
 @pytest.mark.parametrize("channel", [0, 1, 2])
 @pytest.mark.parametrize("value", [np.nan, -np.nan, np.inf, -np.inf])
-def test_scores_that_are_no_numbers(value, channel):
+def test_scores_that_are_no_numbers(value, channel, half):
     boxes, scores = made(np.random.default_rng(2), 1, 4, 3, 2, 2)
     plain = scores[0].copy()
     plain[:] = -9
     plain[1, 0, channel] = value
-    candidates, places, state = maps(as_bits(boxes), (bits(plain),), np.array([16]), np.ones(3, np.bool_), 0.5)
+    found = as_bits(halved(each) if half else each for each in (*boxes, plain))
+    candidates, places, state = maps(found[:1], found[1:], np.array([16]), np.ones(3, np.bool_), 0.5)
     assert state == (heads.NAN if np.isnan(value) else heads.OK)
     if value == np.inf:  # the sigmoid of it is 1
         assert candidates[4:].T.tolist() == [[1, channel]]

@@ -45,6 +45,12 @@ def value(number: Any, lift: np.uint32) -> np.float32:
 
 
 @kernel
+def raw(number: float) -> np.uint32:
+    """The bits of a number, as float32."""
+    return np.float32(number).view(np.uint32)
+
+
+@kernel
 def distance(numbers: Bits, first: int, bins: int, lift: np.uint32) -> float:
     """In cells, of one side of a box, whose numbers begin at `first`."""
     most = value(numbers[first], lift)
@@ -73,6 +79,10 @@ def maps(
     bound = np.float32(-np.inf)
     if floor > 0:
         bound = np.float32(np.log(floor / max(np.float32(1) - floor, np.float32(1e-30))) - 1e-3)
+    # The least and the most of many bits say whether there is more to see, in vector code: as whole numbers they rise
+    # from 0 to infinity and the NaN behind it, then from -0 down to -infinity and the other NaN.
+    negative = float(min(bound, np.float32(-1e-30)))
+    below, above = raw(negative) // lift + (lift > 1), raw(-np.inf) // lift
     total = 0
     for level in range(len(scores)):
         total += scores[level].shape[0] * scores[level].shape[1]
@@ -88,19 +98,19 @@ def maps(
         together = max(1, SCORES // number)  # places that are looked at first as one
         for start in range(0, height * width, together):
             end = min(start + together, height * width)
-            some = np.int32(0)  # counting becomes vector code, asking whether there is one does not
+            least = most = numbers[start * number]
             for i in range(np.uint64(start * number), np.uint64(end * number)):
-                some += np.int32(not value(numbers[i], lift) <= bound)  # what is not a number too
-            for place in range(start, end if some else start):
+                least, most = min(least, numbers[i]), max(most, numbers[i])
+            for place in range(start, end if least < below or most > above else start):
                 line = numbers[place * number : (place + 1) * number]
-                label, most = 0, value(line[0], lift)
+                label, best = 0, value(line[0], lift)
                 for c in range(number):
                     here = value(line[c], lift)
                     broken |= here != here
-                    if here > most:
-                        label, most = c, here
-                if most > bound:
-                    score = np.float32(1) / (np.float32(1) + np.exp(-most))
+                    if here > best:
+                        label, best = c, here
+                if best > bound:
+                    score = np.float32(1) / (np.float32(1) + np.exp(-best))
                     if score > floor and allowed[label]:
                         places[count] = before + place
                         classes[count] = label
