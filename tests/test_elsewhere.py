@@ -13,8 +13,8 @@ import pytest
 
 from vidette import elsewhere as module
 from vidette.elsewhere import Elsewhere, GoneError
-from vidette.errors import ModelError
-from vidette.giving_way import Way, current, giving_way
+from vidette.errors import ModelError, UnfinishedError
+from vidette.giving_way import Way, current, giving_way, may_raise
 
 pytestmark = pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="looks at processes in /proc")
 
@@ -33,7 +33,9 @@ class Worker:
             os._exit(3)
         if what == "die":
             os.kill(os.getpid(), signal.SIGKILL)
-        while what == "hang":
+        if what == "mute":
+            os.closerange(3, 256)
+        while what in ("hang", "mute"):
             time.sleep(1)
         print("noise")  # as libraries do
         return what.encode() * count
@@ -111,9 +113,34 @@ def test_one_that_ends_before_its_time_is_told(way: Way) -> None:
         other.ask("a", 1)
 
 
+def test_one_that_lives_but_does_not_answer_is_told(way: Way, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_ENDS_S", 0.1)
+    with pytest.raises(GoneError, match="does not answer"):
+        Elsewhere(way, Worker).ask("mute")
+
+
+def test_what_python_prints_when_it_starts_is_no_answer(
+    way: Way, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "sitecustomize.py").write_text(f"print('noise', flush=True); open({str(tmp_path / 'ran')!r}, 'w')")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    assert answer(Elsewhere(way, Worker), "ab", 2) == b"abab"
+    assert (tmp_path / "ran").exists()
+
+
+def test_nothing_is_imported_from_the_folder_it_is_started_in(
+    way: Way, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "random.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'w')")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [*sys.path, ""])
+    assert answer(Elsewhere(way, Worker), "ab", 2) == b"abab"
+    assert not (tmp_path / "ran").exists()
+
+
 def test_one_that_is_killed_is_not_tried_again_here(way: Way) -> None:
     """The system takes the largest when memory is short: the next would be the server."""
-    with pytest.raises(ModelError, match="too little memory"):
+    with pytest.raises(UnfinishedError, match="too little memory"):
         Elsewhere(way, Worker).ask("die")
 
 
@@ -138,6 +165,19 @@ def test_it_rests_while_others_are_answered_and_goes_on() -> None:
         assert answer(other, "ab", 2) == b"abab"  # a part of the time is its own
         answering.clear()
         assert answer(other, "a", 1) == b"a"
+
+
+@pytest.mark.skipif(not may_raise(), reason="this system does not let a thread be raised again")
+@pytest.mark.parametrize("worked", [0.0, 1e6])
+def test_it_takes_what_others_leave_unless_that_is_too_little(worked: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    paced: list[float] = []
+    monkeypatch.setattr(Elsewhere, "_worked", lambda *_: paced.append(worked) or worked)
+    with giving_way(lambda: False, lowered=0):
+        found = current()
+        assert found is not None
+        pid = Elsewhere(found, Worker)._child.pid
+        until(lambda: len(paced) > 3)
+        assert os.sched_getscheduler(pid) == (os.SCHED_IDLE if worked else os.SCHED_OTHER)
 
 
 def test_what_paces_it_fails_and_it_runs_on(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -165,7 +205,7 @@ def test_shutting_down_ends_what_is_under_way() -> None:
         other = Elsewhere(found, Worker)
         pid = other._child.pid
         threading.Timer(0.1, stopped.set).start()
-        with pytest.raises(ModelError, match="stopped"):
+        with pytest.raises(UnfinishedError, match="stopped"):
             other.ask("hang")
         assert not state(pid)
 

@@ -86,6 +86,24 @@ def test_it_gives_way_for_a_while_only(pool: ThreadPoolExecutor) -> None:
     assert pool.submit(work).result() == [os.SCHED_IDLE, os.SCHED_OTHER, os.SCHED_OTHER]
 
 
+def test_only_the_time_in_which_it_is_lowered_counts(pool: ThreadPoolExecutor) -> None:
+    """Loading may begin with long waiting for another process."""
+
+    def work() -> list[int]:
+        with giving_way(lowered=0.2):
+            time.sleep(0.3)
+            seen = []
+            for _ in range(2):
+                with unlocked():
+                    seen.append(policy())
+                    deadline = time.monotonic() + 10
+                    while policy() == os.SCHED_IDLE and time.monotonic() < deadline:
+                        time.sleep(0.01)
+            return seen
+
+    assert pool.submit(work).result() == [os.SCHED_IDLE, os.SCHED_OTHER]
+
+
 def test_where_a_thread_cannot_be_raised_again_nothing_is_lowered(
     pool: ThreadPoolExecutor, monkeypatch: pytest.MonkeyPatch
 ) -> None:

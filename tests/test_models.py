@@ -5,14 +5,20 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from vidette.errors import ModelError
+from tests.tiny import make_detector
+from vidette import models
+from vidette.errors import ModelError, UnfinishedError
 from vidette.job import ModelRequest
 from vidette.kernels import _jit
 from vidette.models import load
 from vidette.runtimes import choose
+from vidette.runtimes.openvino import OpenVino
+
+HINT = {"INFERENCE_PRECISION_HINT": "bf16"}
 
 SCRIPT = """
 import importlib, pkgutil
@@ -90,6 +96,27 @@ def test_what_is_warm_compiles_no_more_and_the_second_start_compiles_nothing(tmp
     hits, misses = start(tmp_path)
     assert hits > 0
     assert misses == 0
+
+
+@pytest.mark.parametrize(
+    ("asked", "says"), [({"options": {"NOPE": 1}}, "options: .*NOPE"), ({"precision": "f32", "options": HINT}, "f32: ")]
+)
+def test_what_openvino_does_not_grant_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, asked: dict[str, Any], says: str
+) -> None:
+    monkeypatch.setattr(models, "_runtime", lambda *_: OpenVino())
+    with pytest.raises(ModelError, match=says):
+        load(ModelRequest("m", make_detector(tmp_path / "m.onnx"), **asked), "throughput")
+
+
+def test_loading_that_is_broken_off_does_not_begin_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken_off(*_: object) -> None:
+        raise UnfinishedError("stopped while it was loaded")
+
+    monkeypatch.setattr(models, "_runtime", lambda *_: OpenVino())
+    monkeypatch.setattr(OpenVino, "open", broken_off)
+    with pytest.raises(UnfinishedError):
+        load(ModelRequest("m", make_detector(tmp_path / "m.onnx")), "throughput")
 
 
 @pytest.mark.fetched

@@ -1,7 +1,7 @@
 """An object in a process of its own, which gives way to those who are answered here.
 
 The parent makes an `Elsewhere` and asks it; the child is this module, run as a program. What is asked goes there
-pickled; what comes back is a line of JSON, and bytes in a file without a name.
+pickled; what comes back is a line of JSON through a pipe, and bytes in a file without a name.
 """
 
 import ctypes
@@ -18,12 +18,14 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, BinaryIO
 
-from vidette.errors import ModelError, VidetteError
+from vidette.errors import ModelError, UnfinishedError, VidetteError
 from vidette.giving_way import Way, unlocked
 
-_RUNS_S = 0.005
-"""It runs so long at a time: short beside an answer, of which it so never meets more than a fraction."""
+_RUNS_S = 0.002
+"""It runs so long at a time: short beside an answer, so that all are a little slower instead of some a lot."""
 _PIECE = 4 << 20
+_ENDS_S = 5.0
+"""A child that no longer answers has so long to say how it ended."""
 _SCHED_CLOCK = 2  # clock_getcpuclockid(3): CPUCLOCK_SCHED of a process
 _PR_SET_PDEATHSIG = 1  # prctl(2)
 
@@ -43,23 +45,28 @@ class Elsewhere:
 
     def __init__(self, way: Way, make: Callable[..., Worker], *args: Any) -> None:
         """Raises GoneError, and VidetteError of `make`."""
+        if not sys.executable or getattr(sys, "frozen", False):
+            raise GoneError("there is no Python to start another with")
         self._way = way
         self._closing = threading.Event()
         self._results = _nameless()
+        answers, inherited = os.pipe()
+        self._answers = os.fdopen(answers)
         way.at_end.callback(self.close)
-        if not sys.executable or getattr(sys, "frozen", False):
-            raise GoneError("there is no Python to start another with")
+        fds = self._results.fileno(), inherited
         try:
             self._child = subprocess.Popen(
-                [sys.executable, "-m", __name__, str(self._results.fileno()), str(os.getpid())],
-                stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
-                pass_fds=[self._results.fileno()],
+                # Its folder may be one of data: nothing is imported from there (-P), unless this process does.
+                [sys.executable, "-P", "-m", __name__, *map(str, fds), str(os.getpid())],
+                stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, pass_fds=fds,
                 # It runs no kernels: without numba it starts in half the time.
-                env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "NUMBA_DISABLE_JIT": "1"},
+                env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path)), "NUMBA_DISABLE_JIT": "1"},
                 process_group=0,  # Ctrl-C is the parent's
             )  # fmt: skip
         except OSError as error:
             raise GoneError(f"another cannot be started: {error}") from error
+        finally:
+            os.close(inherited)
         way.lower_process(self._child.pid)
         self._pace = threading.Thread(target=self._keep_pace, name="vidette:elsewhere")
         self._pace.start()
@@ -78,7 +85,6 @@ class Elsewhere:
         """Call the object; how many bytes it answers with. Raises GoneError, and the object's VidetteError as a
         ModelError of the same text."""
         assert self._child.stdin is not None
-        assert self._child.stdout is not None
         try:
             question = pickle.dumps(args)
         except (pickle.PicklingError, TypeError, AttributeError) as error:
@@ -86,7 +92,7 @@ class Elsewhere:
         try:
             self._child.stdin.write(question)
             self._child.stdin.flush()
-            answer = json.loads(self._child.stdout.readline())
+            answer = json.loads(self._answers.readline())
         except (OSError, ValueError) as error:
             raise self._gone() from error
         if "error" in answer:
@@ -109,15 +115,21 @@ class Elsewhere:
             self._child.kill()
             self._pace.join()
             self._child.communicate()
+        self._answers.close()
         self._results.close()
 
     def _gone(self) -> Exception:
         """Why the child does not answer."""
-        status = self._child.wait()
+        try:
+            status = self._child.wait(_ENDS_S)
+        except subprocess.TimeoutExpired:
+            return GoneError("the process that was to do it does not answer")
         if self._way.stopped.is_set():
-            return ModelError("stopped while it was loaded")
+            return UnfinishedError("stopped while it was loaded")
         if status == -signal.SIGKILL:  # what would follow here needs as much
-            return ModelError("the process that compiles it was killed: there is too little memory; unload a model")
+            return UnfinishedError(
+                "the process that compiles it was killed: there is too little memory; unload a model"
+            )
         return GoneError(f"the process that was to do it ended with {status}")
 
     def _keep_pace(self) -> None:
@@ -129,10 +141,10 @@ class Elsewhere:
                 if self._way.stopped.is_set():
                     self._child.kill()  # whoever waits for its answer need not
                     return
-                if self._way.raised and not raised:
+                before, worked = worked, self._worked(worked)
+                if not raised and self._way.starves(worked):
                     self._way.raise_process(self._child.pid)
                     raised = True
-                before, worked = worked, self._worked(worked)
                 if self._way.needed():
                     self._child.send_signal(signal.SIGSTOP)
                     self._way.rest(worked - before)
@@ -154,16 +166,14 @@ def _nameless() -> BinaryIO:
     return tempfile.TemporaryFile(buffering=0)
 
 
-def main(results: int, parent: int) -> None:
+def main(results: int, answers: int, parent: int) -> None:
     """The child: make the object, then answer until nobody asks any more."""
     with suppress(OSError, AttributeError):  # another system: it ends when its parent's pipe does
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != parent:
         return
-    answers = os.fdopen(os.dup(1), "w")
-    os.dup2(2, 1)  # libraries that print
     worker: Worker | None = None
-    with open(results, "wb", buffering=0) as file, suppress(EOFError):
+    with open(results, "wb", buffering=0) as file, open(answers, "w") as told, suppress(EOFError):
         while True:
             make, *args = pickle.load(sys.stdin.buffer)
             answer: dict[str, Any] = {"bytes": 0}
@@ -177,7 +187,7 @@ def main(results: int, parent: int) -> None:
                     answer = {"bytes": len(blob)}
             except VidetteError as error:
                 answer = {"error": str(error)}
-            print(json.dumps(answer), file=answers, flush=True)
+            print(json.dumps(answer), file=told, flush=True)
 
 
 def _write(file: Any, blob: memoryview) -> None:
@@ -187,4 +197,4 @@ def _write(file: Any, blob: memoryview) -> None:
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]), int(sys.argv[2]))
+    main(*map(int, sys.argv[1:]))

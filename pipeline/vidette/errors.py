@@ -6,6 +6,7 @@
     ├── ConfigError         the configuration or command line is wrong: fix it and start again
     ├── SourceError         one video, picture or camera cannot be read (further); has a stable `code`
     ├── ModelError          a model file cannot be used, or a runtime or device for it is missing
+    │   └── UnfinishedError loading it was broken off: that says nothing of the model
     ├── DecodeError         the model's outputs for one picture make no sense; has a stable `code`
     └── SinkError           one receiver cannot take results
 """
@@ -29,6 +30,10 @@ class SourceError(VidetteError):
 
 class ModelError(VidetteError):
     """A model cannot be loaded or run as asked."""
+
+
+class UnfinishedError(ModelError):
+    """Loading was broken off for a reason that is not the model's: the process stops, or memory is short."""
 
 
 class DecodeError(VidetteError):

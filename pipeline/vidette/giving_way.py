@@ -10,14 +10,15 @@ from contextlib import ExitStack, contextmanager, suppress
 from functools import cache
 
 _LOWERED_S = 5.0
-"""So long loading takes only what others leave. On a machine that is never idle it would not end otherwise."""
-_RESTING_S = 30.0
+"""So long loading takes only what others leave, all in all. On a machine that is never idle it would not end
+otherwise."""
+RESTING_S = 30.0
 """So long it rests, at its usual priority in the end."""
-_SHARE = 0.1
+_SHARE = 0.2
 """What loading works of the time while others are answered: more ends sooner and costs them more."""
 _REST_S = 0.5
 """The longest rest: somebody waits for the new model too."""
-_LOOK_S = 0.005
+_LOOK_S = 0.02
 _QUIET_S = 0.02
 """Nobody is answered any more after so long without; who asks again at once leaves shorter gaps."""
 _NICE = 10  # of a process that could not be raised again
@@ -34,7 +35,11 @@ class Way:
     """
 
     def __init__(
-        self, lowered: float, resting: float, answering: Callable[[], bool] | None, stopped: threading.Event
+        self,
+        lowered: float,
+        resting: Callable[[], float],
+        answering: Callable[[], bool] | None,
+        stopped: threading.Event,
     ) -> None:
         self.at_end = ExitStack()
         self.beside = answering is not None
@@ -44,19 +49,23 @@ class Way:
         self._me = threading.get_native_id()
         self._usual = (os.sched_getscheduler(self._me), os.sched_getparam(self._me)) if may_raise() else None
         self._before = _threads()
-        self._until = time.monotonic() + lowered
-        self._rests_until = time.monotonic() + resting
+        self._begin = time.monotonic()
+        self._resting = resting
+        self._lowered = lowered
+        self._left = lowered  # seconds that this thread may still be lowered,
+        self._since = 0.0  # and since when it is
+        self._timer: threading.Timer | None = None
         self._lock = threading.Lock()
 
-    @property
-    def raised(self) -> bool:
-        """Whether everybody has been lowered for long enough."""
-        return time.monotonic() >= self._until
+    def starves(self, worked: float) -> bool:
+        """Whether somebody lowered since the beginning, who has `worked` so many CPU seconds, would hardly end so."""
+        since = time.monotonic() - self._begin
+        return since > self._lowered and worked < since * _SHARE / 2
 
     def needed(self) -> bool:
         """Whether somebody is to be given way to now."""
         now = time.monotonic()
-        if self._answering is None or now >= self._rests_until:
+        if self._answering is None or now >= self._begin + self._resting():
             return False
         if self._answering():
             self._answered = now
@@ -69,20 +78,29 @@ class Way:
             pass
 
     def lower(self) -> None:
-        """Take only what others leave, until `raise_me`."""
+        """Take only what others leave, until `raise_me`, or until that has been for long enough."""
         with self._lock:
-            if self._usual is not None and not self.raised:
-                os.sched_setscheduler(self._me, os.SCHED_IDLE, os.sched_param(0))
+            if self._usual is None or self._left <= 0:
+                return
+            os.sched_setscheduler(self._me, os.SCHED_IDLE, os.sched_param(0))
+            self._since = time.monotonic()
+            self._timer = threading.Timer(self._left, self.end)
+            self._timer.name = "vidette:giving-way"
+            self._timer.start()
 
     def raise_me(self) -> None:
         """This thread is as usual."""
+        timer, self._timer = self._timer, None
+        if timer is not None:
+            timer.cancel()
+            timer.join()
+            self._left -= time.monotonic() - self._since
         with self._lock:
             self._raise(self._me)
 
     def end(self) -> None:
         """Everybody is as usual from here on."""
         with self._lock:
-            self._until = 0.0
             for thread in (_threads() - self._before) | {self._me}:
                 self._raise(thread)
 
@@ -109,11 +127,11 @@ class Way:
 def giving_way(
     answering: Callable[[], bool] | None = None,
     lowered: float = _LOWERED_S,
-    resting: float = _RESTING_S,
+    resting: Callable[[], float] = lambda: RESTING_S,
     stopped: threading.Event | None = None,
 ) -> Iterator[None]:
     """What this thread does in `unlocked` gives way to all other threads, for `lowered` seconds, and while `answering`
-    says that they have work under way it rests most of the time, for `resting` seconds; None: there are no others.
+    says that they have work under way it rests most of the time, for `resting()` seconds; None: there are no others.
     `stopped` ends all rests.
 
     Threads that libraries start there inherit that and are raised at the end. They hold no lock of ours, but are what
@@ -121,16 +139,11 @@ def giving_way(
     nothing is lowered. Rests need no right.
     """
     way = _this.way = Way(lowered, resting, answering, stopped or threading.Event())
-    timer = threading.Timer(lowered, way.end)
-    timer.name = "vidette:giving-way"
-    timer.start()
     try:
         with way.at_end:
             yield
     finally:
         _this.way = None
-        timer.cancel()
-        timer.join()
         way.end()
 
 

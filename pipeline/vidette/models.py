@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from vidette.budget import cores, resident
-from vidette.errors import ConfigError, DecodeError, ModelError
+from vidette.errors import ConfigError, DecodeError, ModelError, UnfinishedError
 from vidette.families import recognise
 from vidette.families.base import Recognised, Thresholds
 from vidette.families.remote import Answers, remote
@@ -255,8 +255,11 @@ def load(request: ModelRequest, mode: PlanMode, described: Described | None = No
         described = replace(described, recognised=recognised)
     reasons: list[str] = []
     runtime, before = _runtime(request, reasons), resident()
+    runtime.plan(_file(request, described), _wish(request, mode))  # a wish that cannot be granted is told as such
     try:
         opened = _open(request, described, runtime, mode, whole)
+    except UnfinishedError:
+        raise
     except ModelError as error:
         other = OnnxCpu()
         if request.runtime != "auto" or runtime.name != "openvino" or other.available():

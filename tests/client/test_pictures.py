@@ -68,11 +68,22 @@ def test_views_of_arrays_are_taken_as_they_look() -> None:
 
 
 @pytest.mark.parametrize(
-    "array", [np.zeros((4, 6, 3), np.float32), np.zeros(3, np.uint8), np.zeros((4, 6, 2), np.uint8), np.array("x")]
+    "array", [np.zeros((4, 6, 3), complex), np.zeros(3, np.uint8), np.zeros((4, 6, 2), np.uint8), np.array("x")]
 )
 def test_arrays_that_are_no_pictures(array: Any) -> None:
     with pytest.raises(InvalidInputFormatError, match="is no picture"):
         sent(array)
+
+
+@pytest.mark.parametrize(("value", "level"), [(np.float32(99.6), 100), (np.int16(300), 255), (-7.0, 0)])
+def test_other_numbers_are_stored_as_opencv_stores_them(value: Any, level: int) -> None:
+    data, _ = sent(np.full((8, 8, 3), value))
+    assert (pixels(data) == level).all()
+
+
+def test_values_up_to_1_would_be_a_black_picture() -> None:
+    with pytest.raises(InvalidInputFormatError, match="between 0 and 1: multiply by 255"):
+        sent(np.full((8, 8, 3), 0.5, np.float32))
 
 
 @pytest.mark.parametrize("mode", ["1", "L", "RGB", "CMYK", "RGBA", "P", "LA", "I;16"])

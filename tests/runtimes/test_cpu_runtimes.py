@@ -256,3 +256,12 @@ def test_the_two_agree_on_real_models(fetched, name, opened_sizes):
         answers.append([np.array(output) for output in session.run(buffer, 1)])
     for ours, theirs in zip(*answers, strict=True):
         np.testing.assert_allclose(ours, theirs, atol=1e-4, rtol=1e-4)
+
+
+def test_session_options_of_onnx_runtime(tmp_path):
+    model = models.model_file(models.conv(tmp_path / "m.onnx"))
+    plan = OnnxCpu().plan(model, Wish(options={"session.disable_prepacking": 1}))
+    assert plan.options["session.disable_prepacking"] == "1"
+    OnnxCpu().open(model, plan).close()
+    with pytest.raises(ModelError, match="options: NOPE: is no session option"):
+        OnnxCpu().plan(model, Wish(options={"NOPE": 1}))

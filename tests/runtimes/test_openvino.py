@@ -87,6 +87,14 @@ def test_options_are_handed_on(tmp_path):
         runtime.plan(model, Wish(options={"NO_SUCH_OPTION": 1}))
 
 
+def test_accuracy_is_the_precision_of_the_file(tmp_path):
+    model = models.model_file(models.conv(tmp_path / "m.onnx"))
+    runtime = OpenVino()
+    session = runtime.open(model, runtime.plan(model, Wish(options={"EXECUTION_MODE_HINT": "ACCURACY"})))
+    session.buffer((16, 24))
+    assert session.plan.precision == "f32"
+
+
 def test_stop_cancels_the_run_under_way(tmp_path):
     session = _open(models.conv(tmp_path / "m.onnx"))
     buffer = session.buffer((16, 24))

@@ -4,6 +4,7 @@ import base64
 import os
 import shutil
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -320,7 +321,8 @@ def test_the_native_part_of_loading_gives_way_and_the_loaded_model_does_not(
             compile_model=looking("compile", plain.compile_model),
         )
         monkeypatch.setattr(openvino, "_core", lambda: core)
-    opened = loading._open(ModelRequest("tiny/1", detector, runtime=runtime))
+    with giving_way.giving_way():
+        opened = loading._open(ModelRequest("tiny/1", detector, runtime=runtime))
     assert seen.pop("load") == os.SCHED_OTHER
     assert set(seen.values()) == {os.SCHED_IDLE}
     assert set(seen) == ({"create"} if runtime == "onnx" else {"read", "compile"})
@@ -333,22 +335,54 @@ def test_loading_gives_way_to_models_that_answer_only(
 ) -> None:
     """Where nobody is answered, nobody waits for another process."""
     seen: dict[str, list[bool] | None] = {}
-    plain = loading._open
+    plain = loading.Loader._load
 
-    def looked(request: ModelRequest, answering: Any, stopped: threading.Event) -> loading.Opened:
+    def looked(loader: loading.Loader, request: ModelRequest, answering: Any) -> loading.Opened:
         seen[request.id] = None
         if answering is not None:
             found = seen[request.id] = [answering()]
             with monkeypatch.context() as patch:
                 patch.setattr(Lane, "active", 1)
                 found.append(answering())
-        return plain(request, answering, stopped)
+        return plain(loader, request, answering)
 
-    monkeypatch.setattr(loading, "_open", looked)
+    monkeypatch.setattr(loading.Loader, "_load", looked)
     running = serve(models={"a/1": detector, "b/1": detector}, preload=[])
     for model in ("a/1", "b/1"):
         assert ask(running, model).status_code == 200
     assert seen == {"a/1": None, "b/1": [False, True]}
+
+
+def test_a_model_is_unloaded_while_another_is_loaded(
+    serve: Serve, detector: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun, released, plain = threading.Event(), threading.Event(), loading._open
+
+    def stuck(request: ModelRequest) -> loading.Opened:
+        if request.id == "b/1":
+            begun.set()
+            released.wait(60)
+        return plain(request)
+
+    monkeypatch.setattr(loading, "_open", stuck)
+    running = serve(models={"a/1": detector, "b/1": detector}, preload=["a/1"])
+    with ThreadPoolExecutor(1) as pool:
+        asked = pool.submit(ask, running, "b/1")
+        assert begun.wait(60)
+        try:
+            assert httpx.post(f"{running.url}/model/remove", json={"model_id": "a/1"}).status_code == 200
+            assert not released.is_set()
+        finally:
+            released.set()
+        assert asked.result().status_code == 200
+
+
+def test_the_more_models_are_waited_for_the_less_each_rests() -> None:
+    loader, rests = loading.Loader(), []
+    for waiting in (0, 1, 2, 5):
+        loader._waiting = waiting
+        rests.append(loader._resting())
+    assert rests == [30, 30, 7.5, 1.2]
 
 
 class Stuck:

@@ -47,6 +47,12 @@ def test_https(serve: Serve, made: TlsConfig) -> None:
         httpx.get(f"http://127.0.0.1:{running.port}/info")
 
 
+def test_who_does_not_begin_is_cut(serve: Serve, made: TlsConfig) -> None:
+    port = serve(tls=made.model_dump(), limits={"slow": "200ms"}).port
+    with socket.create_connection(("127.0.0.1", port), timeout=20) as silent:
+        assert not silent.recv(1)
+
+
 @pytest.mark.filterwarnings("ignore:ssl.TLSVersion")
 def test_nothing_older_than_tls_1_2(serve: Serve, made: TlsConfig) -> None:
     port = serve(tls=made.model_dump()).port

@@ -177,6 +177,8 @@ def _compress(picture: Any) -> bytes:
             except (OSError, ValueError) as error:
                 raise EncodingError(f"the {image.mode} image cannot be encoded ({error})") from error
             return file.getvalue()
+    if picture.dtype.kind in "fiu" and picture.dtype != np.uint8:
+        picture = _levels(picture)
     if picture.dtype != np.uint8 or picture.ndim not in (2, 3) or picture.shape[2:] not in ((), (1,), (3,), (4,)):
         told = f"shape {picture.shape} and dtype {picture.dtype}"
         raise InvalidInputFormatError(f"an array of {told} is no picture: (height, width, 3) uint8, BGR, is one")
@@ -186,6 +188,16 @@ def _compress(picture: Any) -> bytes:
     if not done:
         raise EncodingError(f"an array of shape {picture.shape} cannot be encoded")
     return bytes(data)
+
+
+def _levels(picture: "npt.NDArray[Any]") -> "npt.NDArray[np.uint8]":
+    """Numbers of another type as bytes, as OpenCV would store them; what it would make black in silence is refused."""
+    import numpy as np
+
+    if picture.dtype.kind == "f" and picture.size and 0 < picture.max() <= 1:
+        raise InvalidInputFormatError("the array's values lie between 0 and 1: multiply by 255")
+    levels: npt.NDArray[np.uint8] = np.rint(picture).clip(0, 255).astype(np.uint8)
+    return levels
 
 
 def _pil(picture: Any) -> "Image":

@@ -97,6 +97,11 @@ class OnnxCpu:
             raise ModelError(
                 f"precision: {wish.precision}: ONNX Runtime computes in f32 on a CPU: use f32, or `runtime: openvino`"
             )
+        for key in wish.options:
+            if "." not in key:  # the library itself takes any name in silence
+                raise ModelError(
+                    f"options: {key}: is no session option of ONNX Runtime: they look like `session.disable_prepacking`"
+                )
         throughput = wish.mode != "latency"
         callers, threads = (wish.cores, 1) if throughput else (1, wish.cores)
         # Waiting threads that spin burn half a core for nothing when other work shares the machine.
@@ -110,7 +115,7 @@ class OnnxCpu:
             permits=callers,
             threads=threads,
             ladder=(model.preprocess.batch or 1,),
-            options={**options, **wish.options},
+            options={**options, **{key: str(value) for key, value in wish.options.items()}},
             why=f"{wish.cores} cores: {callers} x {threads} threads; batches gain nothing on a CPU",
             wide=wish.cores if wish.mode == "adaptive" and wish.cores > 1 else 0,
         )

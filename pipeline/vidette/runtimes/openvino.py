@@ -58,7 +58,8 @@ def default_precision() -> str:
 
 
 def _precision(hint: Any) -> str:
-    return str(hint.get_type_name())
+    name = str(hint.get_type_name())
+    return "f32" if name == "dynamic" else name  # EXECUTION_MODE_HINT: ACCURACY, that is, as the file has it
 
 
 def _check_options(options: dict[str, Any]) -> str:

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import errno
+import functools
 import logging
 import math
 import os
@@ -134,8 +135,18 @@ class Listener:
         )
         settings.load()
         settings.ssl = context
-        self.loop_factory = settings.get_loop_factory()
+        self._make_loop = settings.get_loop_factory()
+        self._tls = context is not None
         self._web = _Uvicorn(settings)
+
+    def loop_factory(self) -> asyncio.AbstractEventLoop:
+        """A loop whose servers cut clients that are slow to begin TLS: the sweep sees connections only after that, and
+        uvicorn names no time (asyncio's is a minute)."""
+        loop = asyncio.new_event_loop() if self._make_loop is None else self._make_loop()
+        if self._tls:
+            create: Any = loop.create_server
+            loop.create_server = functools.partial(create, ssl_handshake_timeout=self._slow)  # type: ignore[method-assign]
+        return loop
 
     async def run(self) -> None:
         """Answer until `stop`, then drain. Raises VidetteError when a camera's model or sink, or every model fails."""

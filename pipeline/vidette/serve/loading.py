@@ -1,4 +1,4 @@
-"""Opening and closing models beside those that answer: in one thread, one after the other."""
+"""Opening and closing models beside those that answer, each in a thread of its own, one after the other."""
 
 import asyncio
 import os
@@ -13,7 +13,7 @@ from pathlib import Path
 from vidette.budget import resident
 from vidette.engine import DRAIN_S, plan_line
 from vidette.errors import ModelError
-from vidette.giving_way import giving_way, in_turns, unlocked
+from vidette.giving_way import RESTING_S, giving_way, in_turns, unlocked
 from vidette.job import ModelRequest
 from vidette.lane import Lane
 from vidette.models import Described, Model, describe, load
@@ -51,7 +51,9 @@ class Loader:
     """Opens lanes and closes those that it has opened; loading is one at a time, so that it takes one core at most."""
 
     def __init__(self) -> None:
-        self._pool = ThreadPoolExecutor(1, "vidette:loader")
+        self._opener = ThreadPoolExecutor(1, "vidette:loader")
+        self._closer = ThreadPoolExecutor(1, "vidette:closer")
+        self._waiting = 0  # for a model to be loaded, the one that is being loaded among them
         self._open: set[Lane] = set()
         self._stopped = threading.Event()
 
@@ -59,37 +61,48 @@ class Loader:
         """Load and warm a model, beside others where `answering`, asked in another thread, says whether they have work
         under way. Raises VidetteError, and what a third party's runtime raises."""
         loop = asyncio.get_running_loop()
-        opened = await loop.run_in_executor(self._pool, _open, request, answering, self._stopped)
+        self._waiting += 1
+        try:
+            opened = await loop.run_in_executor(self._opener, self._load, request, answering)
+        finally:
+            self._waiting -= 1
         self._open.add(opened.lane)
         return opened
 
     async def close(self, lane: Lane) -> None:
         """End a lane that nobody uses any more."""
         self._open.discard(lane)
-        await asyncio.get_running_loop().run_in_executor(self._pool, _close, [lane])
+        await asyncio.get_running_loop().run_in_executor(self._closer, _close, [lane])
 
     def shutdown(self) -> None:
         """End loading, and all lanes that are open; blocks."""
         self._stopped.set()
-        self._pool.shutdown(wait=False, cancel_futures=True)
+        for pool in (self._opener, self._closer):
+            pool.shutdown(wait=False, cancel_futures=True)
         _close(self._open)
         self._open.clear()
 
+    def _load(self, request: ModelRequest, answering: Callable[[], bool] | None) -> Opened:
+        with giving_way(answering, resting=self._resting, stopped=self._stopped):
+            return _open(request)
 
-def _open(
-    request: ModelRequest, answering: Callable[[], bool] | None = None, stopped: threading.Event | None = None
-) -> Opened:
+    def _resting(self) -> float:
+        """Of n models that are waited for, each rests an n-th of its part: the last is there after about as long as a
+        single one, within the deadline of who asked for it."""
+        return RESTING_S / max(1, self._waiting) ** 2
+
+
+def _open(request: ModelRequest) -> Opened:
     begin, version, before = time.monotonic(), version_of(request.path), resident()
     # of a server's model: clients wait for it as files do, and are no camera whose next picture is newer
     auto: PlanMode = "adaptive" if request.endpoint is None else "throughput"
     mode = auto if request.plan == "auto" else request.plan
-    with giving_way(answering, stopped=stopped):
-        with in_turns():
-            described = describe(request.source)
-        lane = Lane(load(request, mode, described))
-        if request.endpoint is None:
-            _prepare(lane.model)
-        lane.start()
+    with in_turns():
+        described = describe(request.source)
+    lane = Lane(load(request, mode, described))
+    if request.endpoint is None:
+        _prepare(lane.model)
+    lane.start()
     size = max(resident() - before, lane.model.bytes)
     reason = "as asked" if request.plan != "auto" else "auto: for clients"
     return Opened(lane, described, version, size, time.monotonic() - begin, plan_line(lane, reason))
