@@ -73,7 +73,9 @@ class ModelConfig(_Closed):
         "auto", description="auto takes OpenVINO where it is installed and the CPU gains by it, else ONNX Runtime"
     )
     precision: Literal["auto", "f32", "bf16", "f16"] = Field(
-        "auto", description="auto is the fast one of the device; f32 is exact on every runtime"
+        "auto",
+        description="auto is the fast one of the device; f32 is exact on every runtime, but for int8 files, which each "
+        "rounds in its own way",
     )
     plan: Literal["auto", "latency", "throughput"] = Field(
         "auto",

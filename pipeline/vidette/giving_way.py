@@ -12,9 +12,10 @@ from functools import cache
 _LOWERED_S = 5.0
 """So long loading takes only what others leave, all in all. On a machine that is never idle it would not end
 otherwise."""
-RESTING_S = 30.0
-"""So long it rests, at its usual priority in the end."""
-_SHARE = 0.2
+RESTING_S = 20.0
+"""So long it rests, at its usual priority in the end: whoever asked for the model is answered within the deadline of
+requests, half a minute."""
+_SHARE = 0.15
 """What loading works of the time while others are answered: more ends sooner and costs them more."""
 _REST_S = 0.5
 """The longest rest: somebody waits for the new model too."""

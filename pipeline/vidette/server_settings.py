@@ -101,7 +101,11 @@ class ServerConfig(_Closed):
     hub_models: dict[str, str] = Field(default_factory=dict, description="Ultralytics HUB ids of models: id -> model")
     preload: list[str] | Literal["all"] = Field("all", description="models to load before the server is ready")
     pinned: list[str] = Field(default_factory=list, description="models that are never unloaded to make room")
-    memory: Size | None = Field(None, description="budget of loaded models: idle ones are unloaded beyond it")
+    memory: Size | None = Field(
+        None,
+        description="budget of loaded models, each counted by what the process grew by when it was loaded: idle ones "
+        "are unloaded beyond it; the process itself takes 300 to 400 MB besides",
+    )
     exact: bool = Field(False, description="decode large JPEGs in full instead of at a reduced scale")
     fetch: FetchConfig = Field(default_factory=lambda: FetchConfig.model_validate({}), description="pictures by URL")
     limits: LimitsConfig = Field(

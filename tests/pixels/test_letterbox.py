@@ -19,6 +19,7 @@ SIDES = st.integers(16, 4000)
         ((810, 1080), (480, 640)),
         ((640, 640), (640, 640)),
         ((4000, 16), (640, 32)),
+        ((16, 4000), (64, 640)),
     ],
 )
 def test_own_shape_is_the_longer_side_at_640_padded_to_the_stride(

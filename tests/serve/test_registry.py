@@ -18,6 +18,7 @@ from tests.serve.waiting import wait_for
 from tests.tiny import make_detector
 from vidette import giving_way
 from vidette.errors import ConfigError
+from vidette.giving_way import RESTING_S
 from vidette.job import ModelRequest
 from vidette.lane import Lane
 from vidette.runtimes import onnx, openvino
@@ -382,7 +383,7 @@ def test_the_more_models_are_waited_for_the_less_each_rests() -> None:
     for waiting in (0, 1, 2, 5):
         loader._waiting = waiting
         rests.append(loader._resting())
-    assert rests == [30, 30, 7.5, 1.2]
+    assert rests == [RESTING_S, RESTING_S, RESTING_S / 4, RESTING_S / 25]
 
 
 class Stuck:

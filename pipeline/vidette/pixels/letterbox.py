@@ -120,10 +120,11 @@ def own_shape(width: int, height: int, size: int, stride: int) -> tuple[int, int
     """The picture's own shape for a dynamic model, (input_width, input_height).
 
     The longer side becomes `size`, each side is then padded to the next multiple of `stride`: 1280x720 at 640 gives
-    640x384. What Ultralytics does for dynamic exports.
+    640x384. What Ultralytics does for dynamic exports, but for pictures that would be one stride wide: there OpenVINO
+    2026.4 computes in bfloat16 with memory that nobody wrote (NaN from yolo11n at 32x640 and 32x320).
     """
     gain = min(size / height, size / width)
     return (
-        max(stride, math.ceil(round(width * gain) / stride) * stride),
+        max(min(2 * stride, size), math.ceil(round(width * gain) / stride) * stride),
         max(stride, math.ceil(round(height * gain) / stride) * stride),
     )
