@@ -69,6 +69,17 @@ def test_threads_started_meanwhile_are_lowered_until_the_end(pool: ThreadPoolExe
         inheriting.join()
 
 
+def test_who_raises_it_in_the_end_is_not_lowered(pool: ThreadPoolExecutor) -> None:
+    """It needs the interpreter's lock, and would keep it while it waits for a core."""
+
+    def work() -> list[int]:
+        with giving_way(), unlocked():
+            timers = [each for each in threading.enumerate() if each.name == "vidette:giving-way"]
+            return [policy(each.native_id or 0) for each in timers]
+
+    assert pool.submit(work).result() == [os.SCHED_OTHER]
+
+
 def test_it_gives_way_for_a_while_only(pool: ThreadPoolExecutor) -> None:
     """Else nothing would ever be loaded on a machine that is never idle."""
 

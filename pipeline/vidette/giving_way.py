@@ -83,11 +83,11 @@ class Way:
         with self._lock:
             if self._usual is None or self._left <= 0:
                 return
-            os.sched_setscheduler(self._me, os.SCHED_IDLE, os.sched_param(0))
-            self._since = time.monotonic()
             self._timer = threading.Timer(self._left, self.end)
             self._timer.name = "vidette:giving-way"
-            self._timer.start()
+            self._timer.start()  # first: it would inherit being lowered
+            self._since = time.monotonic()
+            os.sched_setscheduler(self._me, os.SCHED_IDLE, os.sched_param(0))
 
     def raise_me(self) -> None:
         """This thread is as usual."""
