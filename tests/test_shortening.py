@@ -93,7 +93,7 @@ def test_maps_that_are_computed_in_bfloat16_come_so_and_say_the_same(tmp_path, m
     short, reader = shortened(runtime, *described(make_head(tmp_path / "m.onnx", **kind)))
     session = runtime.open(short, runtime.plan(short, Wish()))
     outputs = session.run(session.buffer((64, 96) if not kind.get("size") else kind["size"]), 1)
-    assert [each.dtype.name for each in outputs] == [each.dtype for each in session.outputs]
+    assert [each.dtype.name for each in outputs] == [each.dtype for each in session.returned]
     halves = [each.dtype == np.uint16 for each in outputs]
     assert sum(halves) == len(short.cut.maps) == len(outputs) - bool(kind.get("others"))
     session.close()

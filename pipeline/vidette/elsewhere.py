@@ -21,7 +21,7 @@ from typing import Any, BinaryIO
 from vidette.errors import ModelError, UnfinishedError, VidetteError
 from vidette.giving_way import Way, unlocked
 
-_RUNS_S = 0.002
+_RUNS_S = 0.004
 """It runs so long at a time: short beside an answer, so that all are a little slower instead of some a lot."""
 _PIECE = 4 << 20
 _ENDS_S = 5.0
@@ -49,8 +49,11 @@ class Elsewhere:
             raise GoneError("there is no Python to start another with")
         self._way = way
         self._closing = threading.Event()
-        self._results = _nameless()
-        answers, inherited = os.pipe()
+        try:
+            self._results = _nameless()
+            answers, inherited = os.pipe()
+        except OSError as error:  # no file can be opened any more
+            raise GoneError(f"another cannot be started: {error}") from error
         self._answers = os.fdopen(answers)
         way.at_end.callback(self.close)
         fds = self._results.fileno(), inherited
@@ -82,8 +85,8 @@ class Elsewhere:
         return self._closing.is_set()
 
     def ask(self, *args: Any) -> int:
-        """Call the object; how many bytes it answers with. Raises GoneError, and the object's VidetteError as a
-        ModelError of the same text."""
+        """Call the object; how many bytes it answers with. Raises GoneError, UnfinishedError, and the object's
+        VidetteError as a ModelError of the same text."""
         assert self._child.stdin is not None
         try:
             question = pickle.dumps(args)
@@ -135,14 +138,14 @@ class Elsewhere:
     def _keep_pace(self) -> None:
         """Let the child run and rest until it is closed. It rests after what it worked, not after what it waited for a
         core."""
-        worked, raised = 0.0, False
+        begin, worked, raised = time.monotonic(), 0.0, False
         try:
             while not self._closing.wait(_RUNS_S):
                 if self._way.stopped.is_set():
                     self._child.kill()  # whoever waits for its answer need not
                     return
                 before, worked = worked, self._worked(worked)
-                if not raised and self._way.starves(worked):
+                if not raised and self._way.starves(worked, time.monotonic() - begin):
                     self._way.raise_process(self._child.pid)
                     raised = True
                 if self._way.needed():

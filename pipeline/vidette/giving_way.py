@@ -12,15 +12,17 @@ from functools import cache
 _LOWERED_S = 5.0
 """So long loading takes only what others leave, all in all. On a machine that is never idle it would not end
 otherwise."""
-RESTING_S = 20.0
+_STARVED_S = 1.0
+"""After so long it is known whether others leave another process enough."""
+RESTING_S = 25.0
 """So long it rests, at its usual priority in the end: whoever asked for the model is answered within the deadline of
 requests, half a minute."""
-_SHARE = 0.15
+_SHARE = 0.1
 """What loading works of the time while others are answered: more ends sooner and costs them more."""
 _REST_S = 0.5
 """The longest rest: somebody waits for the new model too."""
 _LOOK_S = 0.02
-_QUIET_S = 0.02
+_QUIET_S = 0.05
 """Nobody is answered any more after so long without; who asks again at once leaves shorter gaps."""
 _NICE = 10  # of a process that could not be raised again
 
@@ -58,10 +60,9 @@ class Way:
         self._timer: threading.Timer | None = None
         self._lock = threading.Lock()
 
-    def starves(self, worked: float) -> bool:
-        """Whether somebody lowered since the beginning, who has `worked` so many CPU seconds, would hardly end so."""
-        since = time.monotonic() - self._begin
-        return since > self._lowered and worked < since * _SHARE / 2
+    def starves(self, worked: float, since: float) -> bool:
+        """Whether who has `worked` so many CPU seconds, lowered for `since` seconds, would hardly end so."""
+        return since > min(self._lowered, _STARVED_S) and worked < since * _SHARE / 2
 
     def needed(self) -> bool:
         """Whether somebody is to be given way to now."""
@@ -75,8 +76,9 @@ class Way:
     def rest(self, worked: float) -> None:
         """Leave the machine to others after `worked` seconds; ends at once where nobody is answered."""
         until = time.monotonic() + min(worked * (1 / _SHARE - 1), _REST_S)
-        while time.monotonic() < until and self.needed() and not self.stopped.wait(_LOOK_S):
-            pass
+        while (left := until - time.monotonic()) > 0 and self.needed():
+            if self.stopped.wait(min(left, _LOOK_S)):
+                return
 
     def lower(self) -> None:
         """Take only what others leave, until `raise_me`, or until that has been for long enough."""

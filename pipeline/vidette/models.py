@@ -40,6 +40,9 @@ from vidette.signature import Signature
 
 _log = logging.getLogger(__name__)
 
+_ONE_HALF = 0x3F80
+"""The bits of 1 in bfloat16."""
+
 
 @dataclass(frozen=True, slots=True)
 class Described:
@@ -86,7 +89,7 @@ class Model:
         self.bytes = 0  # what opening it took, at least the size of the file
         self.reasons = reasons  # what decided for this runtime, where the choice was left to us
         self._found = described.found
-        self._outputs = session.outputs if isinstance(session, Returns) else described.signature.outputs
+        self._outputs = session.returned if isinstance(session, Returns) else described.signature.outputs
         self._one_by_one = described.recognised.one_by_one
         self._boxes: dict[tuple[int, int, Region, int | None], Letterbox] = {}
         self._facts: dict[tuple[int, int], dict[str, Any]] = {}
@@ -142,7 +145,12 @@ class Model:
         side = self.preprocess.size
         box = self.letterbox(side, side)
         first = 0 if self._one_by_one else 1
-        ones = [np.ones([size or 1 for size in output.shape[first:]], output.dtype) for output in self._outputs]
+        ones = [
+            np.full(
+                [size or 1 for size in output.shape[first:]], _ONE_HALF if output.dtype == "uint16" else 1, output.dtype
+            )
+            for output in self._outputs
+        ]
         limits = replace(self.limits, confidence=1e-9, classes=None, max_detections=1, max_candidates=1)
         try:
             found = self.decoder(ones, box, limits)

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from vidette.errors import ModelError
+from vidette.errors import ModelError, UnfinishedError
 from vidette.frame import Bgr, Picture
 from vidette.pixels.letterbox import fit
 from vidette.runtimes.base import ModelFile, Plan, Runtime, Wish, writer
@@ -40,6 +40,8 @@ def rebatched(runtime: Runtime, model: ModelFile, wish: Wish) -> tuple[ModelFile
     together = min(plan.ladder[-1], 2)
     try:
         differs = _difference(runtime, model, opened, wish, together, max(fixed, 2))
+    except UnfinishedError:
+        raise
     except ModelError:
         differs = "the graph fails with another"
     if differs is None:

@@ -82,7 +82,7 @@ def test_other_numbers_are_stored_as_opencv_stores_them(value: Any, level: int) 
 
 
 def test_values_up_to_1_would_be_a_black_picture() -> None:
-    with pytest.raises(InvalidInputFormatError, match="between 0 and 1: multiply by 255"):
+    with pytest.raises(InvalidInputFormatError, match="do not exceed 1: multiply by 255"):
         sent(np.full((8, 8, 3), 0.5, np.float32))
 
 

@@ -28,6 +28,12 @@ def test_own_shape_is_the_longer_side_at_640_padded_to_the_stride(
     assert own_shape(*size, 640, 32) == expected
 
 
+@pytest.mark.parametrize("size", [32, 40, 64, 100])
+def test_own_shapes_of_small_inputs_divide_by_the_stride(size: int) -> None:
+    for width, height in ((480, 640), (16, 4000), (640, 480)):
+        assert all(side % 32 == 0 for side in own_shape(width, height, size, 32))
+
+
 def test_letterbox_centres_and_gives_the_odd_pixel_to_the_right_and_below() -> None:
     box = fit(600, 399, 160, 160, "letterbox")
     assert (box.scaled_width, box.scaled_height) == (160, 106)

@@ -4,7 +4,10 @@ import base64
 import os
 import shutil
 import threading
+import time
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -338,14 +341,14 @@ def test_loading_gives_way_to_models_that_answer_only(
     seen: dict[str, list[bool] | None] = {}
     plain = loading.Loader._load
 
-    def looked(loader: loading.Loader, request: ModelRequest, answering: Any) -> loading.Opened:
+    def looked(loader: loading.Loader, request: ModelRequest, answering: Any, asked: float) -> loading.Opened:
         seen[request.id] = None
         if answering is not None:
             found = seen[request.id] = [answering()]
             with monkeypatch.context() as patch:
                 patch.setattr(Lane, "active", 1)
                 found.append(answering())
-        return plain(loader, request, answering)
+        return plain(loader, request, answering, asked)
 
     monkeypatch.setattr(loading.Loader, "_load", looked)
     running = serve(models={"a/1": detector, "b/1": detector}, preload=[])
@@ -359,11 +362,11 @@ def test_a_model_is_unloaded_while_another_is_loaded(
 ) -> None:
     begun, released, plain = threading.Event(), threading.Event(), loading._open
 
-    def stuck(request: ModelRequest) -> loading.Opened:
+    def stuck(request: ModelRequest, *others: Any) -> loading.Opened:
         if request.id == "b/1":
             begun.set()
             released.wait(60)
-        return plain(request)
+        return plain(request, *others)
 
     monkeypatch.setattr(loading, "_open", stuck)
     running = serve(models={"a/1": detector, "b/1": detector}, preload=["a/1"])
@@ -378,12 +381,31 @@ def test_a_model_is_unloaded_while_another_is_loaded(
         assert asked.result().status_code == 200
 
 
-def test_the_more_models_are_waited_for_the_less_each_rests() -> None:
-    loader, rests = loading.Loader(), []
-    for waiting in (0, 1, 2, 5):
-        loader._waiting = waiting
-        rests.append(loader._resting())
-    assert rests == [RESTING_S, RESTING_S, RESTING_S / 4, RESTING_S / 25]
+def test_rests_end_in_time_for_all_who_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+    rests: list[Callable[[], float]] = []
+
+    @contextmanager
+    def giving(answering: Any, resting: Callable[[], float], stopped: Any) -> Iterator[None]:
+        rests.append(resting)
+        yield
+
+    monkeypatch.setattr(loading, "giving_way", giving)
+    monkeypatch.setattr(loading, "_open", lambda *_: None)
+    loader, now = loading.Loader(), time.monotonic()
+    request = ModelRequest("m", Path("m.onnx"))
+    for asked in (now, now - RESTING_S / 2, now - 2 * RESTING_S):
+        loader._load(request, lambda: True, asked)
+    loader._waiting = 1
+    assert [each() for each in rests] == pytest.approx([RESTING_S, RESTING_S / 2, 0], abs=1)
+    loader._waiting = 4  # they came meanwhile
+    assert rests[0]() == pytest.approx(RESTING_S / 4, abs=1)
+
+
+def test_what_is_freed_meanwhile_is_not_taken_from_a_models_bytes(detector: Path) -> None:
+    freed = iter([0, 1 << 30])
+    opened = loading._open(ModelRequest("tiny/1", detector), lambda: next(freed))
+    loading._close([opened.lane])
+    assert opened.bytes >= 1 << 30
 
 
 class Stuck:

@@ -195,7 +195,7 @@ def _levels(picture: "npt.NDArray[Any]") -> "npt.NDArray[np.uint8]":
     import numpy as np
 
     if picture.dtype.kind == "f" and picture.size and 0 < picture.max() <= 1:
-        raise InvalidInputFormatError("the array's values lie between 0 and 1: multiply by 255")
+        raise InvalidInputFormatError("the array's values do not exceed 1: multiply by 255")
     levels: npt.NDArray[np.uint8] = np.rint(picture).clip(0, 255).astype(np.uint8)
     return levels
 

@@ -125,6 +125,6 @@ def own_shape(width: int, height: int, size: int, stride: int) -> tuple[int, int
     """
     gain = min(size / height, size / width)
     return (
-        max(min(2 * stride, size), math.ceil(round(width * gain) / stride) * stride),
+        max(2 * stride if size >= 2 * stride else stride, math.ceil(round(width * gain) / stride) * stride),
         max(stride, math.ceil(round(height * gain) / stride) * stride),
     )

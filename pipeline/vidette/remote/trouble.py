@@ -51,8 +51,8 @@ def unreached(endpoint: Endpoint, error: Exception) -> Trouble:
     broken = isinstance(error, httpx.RemoteProtocolError | httpx.ReadError | httpx.WriteError)
     reason = without_key(endpoint, str(error) or type(error).__name__)
     remedy = "is the server running there?"
-    if "certificate verify failed" in reason.lower():
-        remedy = "if it signs itself, name its certificate in the environment: SSL_CERT_FILE=server.pem"
+    if "self-signed certificate" in reason or "unable to get local issuer" in reason:
+        remedy = "name the certificate that is to be trusted in the environment: SSL_CERT_FILE=server.pem"
     message = f"{endpoint}: {reason}; {remedy}"
     return Trouble(message, again=True, broken=broken, refused=isinstance(error, httpx.ConnectError))
 

@@ -180,7 +180,7 @@ class Returns(Protocol):
     """A session whose arrays are of other types than the file says."""
 
     @property
-    def outputs(self) -> tuple[Tensor, ...]:
+    def returned(self) -> tuple[Tensor, ...]:
         """What they are; uint16 in place of float32 is bfloat16, which numpy does not have."""
         ...
 

@@ -76,6 +76,11 @@ class CpuSession:
         self._session = self._wide = None
 
 
+def _text(value: Any) -> str:
+    """Of an option, as the library writes it."""
+    return str(int(value) if isinstance(value, bool) else value)
+
+
 class OnnxCpu:
     """ONNX Runtime's own CPU provider, exact in float32."""
 
@@ -115,7 +120,7 @@ class OnnxCpu:
             permits=callers,
             threads=threads,
             ladder=(model.preprocess.batch or 1,),
-            options={**options, **{key: str(value) for key, value in wish.options.items()}},
+            options={**options, **{key: _text(value) for key, value in wish.options.items()}},
             why=f"{wish.cores} cores: {callers} x {threads} threads; batches gain nothing on a CPU",
             wide=wish.cores if wish.mode == "adaptive" and wish.cores > 1 else 0,
         )

@@ -192,10 +192,10 @@ class OpenVinoSession:
         self._stopped = False
         self.plan = replace(plan, precision=default_precision() if plan.precision == "auto" else plan.precision)
         halves = _halves(model, self.plan)
-        self.outputs = tuple(
+        self.returned = tuple(
             replace(each, dtype="uint16") if each.name in halves else each for each in model.signature.outputs
         )
-        self._halves = [each.name in halves for each in self.outputs]
+        self._halves = [each.name in halves for each in self.returned]
         self._network: Network | None = None
         self._reading = threading.Lock()
         self._elsewhere = self._begin_elsewhere()

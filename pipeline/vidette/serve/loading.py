@@ -12,7 +12,7 @@ from pathlib import Path
 
 from vidette.budget import resident
 from vidette.engine import DRAIN_S, plan_line
-from vidette.errors import ModelError
+from vidette.errors import ModelError, UnfinishedError
 from vidette.giving_way import RESTING_S, giving_way, in_turns, unlocked
 from vidette.job import ModelRequest
 from vidette.lane import Lane
@@ -55,6 +55,7 @@ class Loader:
         self._closer = ThreadPoolExecutor(1, "vidette:closer")
         self._waiting = 0  # for a model to be loaded, the one that is being loaded among them
         self._open: set[Lane] = set()
+        self._freed = 0  # bytes, by closing
         self._stopped = threading.Event()
 
     async def open(self, request: ModelRequest, answering: Callable[[], bool] | None = None) -> Opened:
@@ -63,7 +64,7 @@ class Loader:
         loop = asyncio.get_running_loop()
         self._waiting += 1
         try:
-            opened = await loop.run_in_executor(self._opener, self._load, request, answering)
+            opened = await loop.run_in_executor(self._opener, self._load, request, answering, time.monotonic())
         finally:
             self._waiting -= 1
         self._open.add(opened.lane)
@@ -72,7 +73,7 @@ class Loader:
     async def close(self, lane: Lane) -> None:
         """End a lane that nobody uses any more."""
         self._open.discard(lane)
-        await asyncio.get_running_loop().run_in_executor(self._closer, _close, [lane])
+        await asyncio.get_running_loop().run_in_executor(self._closer, self._close, [lane])
 
     def shutdown(self) -> None:
         """End loading, and all lanes that are open; blocks."""
@@ -82,18 +83,22 @@ class Loader:
         _close(self._open)
         self._open.clear()
 
-    def _load(self, request: ModelRequest, answering: Callable[[], bool] | None) -> Opened:
-        with giving_way(answering, resting=self._resting, stopped=self._stopped):
-            return _open(request)
+    def _load(self, request: ModelRequest, answering: Callable[[], bool] | None, asked: float) -> Opened:
+        """`asked` is when somebody began to wait for it (monotonic): it rests no longer than so that he is answered
+        within his deadline, and shares that time with those that wait behind it."""
+        left = max(0.0, asked + RESTING_S - time.monotonic())
+        with giving_way(answering, resting=lambda: left / max(1, self._waiting), stopped=self._stopped):
+            return _open(request, lambda: self._freed)
 
-    def _resting(self) -> float:
-        """Of n models that are waited for, each rests an n-th of its part: the last is there after about as long as a
-        single one, within the deadline of who asked for it."""
-        return RESTING_S / max(1, self._waiting) ** 2
+    def _close(self, lanes: Iterable[Lane]) -> None:
+        before = resident()
+        _close(lanes)
+        self._freed += max(0, before - resident())
 
 
-def _open(request: ModelRequest) -> Opened:
-    begin, version, before = time.monotonic(), version_of(request.path), resident()
+def _open(request: ModelRequest, freed: Callable[[], int] = lambda: 0) -> Opened:
+    """`freed` says how many bytes were let go so far, as others are closed meanwhile."""
+    begin, version, before = time.monotonic(), version_of(request.path), resident() + freed()
     # of a server's model: clients wait for it as files do, and are no camera whose next picture is newer
     auto: PlanMode = "adaptive" if request.endpoint is None else "throughput"
     mode = auto if request.plan == "auto" else request.plan
@@ -103,7 +108,7 @@ def _open(request: ModelRequest) -> Opened:
     if request.endpoint is None:
         _prepare(lane.model)
     lane.start()
-    size = max(resident() - before, lane.model.bytes)
+    size = max(resident() + freed() - before, lane.model.bytes)
     reason = "as asked" if request.plan != "auto" else "auto: for clients"
     return Opened(lane, described, version, size, time.monotonic() - begin, plan_line(lane, reason))
 
@@ -116,11 +121,15 @@ def _prepare(model: Model) -> None:
     it.
     """
     for shape in dict.fromkeys(model.letterbox(*size).shape for size in _USUAL):
-        with suppress(ModelError):
+        try:
             buffer = model.session.buffer(shape)
             if model.session.plan.device != "cpu":
                 with unlocked():
                     model.session.run(buffer, 1)
+        except UnfinishedError:
+            raise
+        except ModelError:
+            pass  # as above
 
 
 def _close(lanes: Iterable[Lane]) -> None:
