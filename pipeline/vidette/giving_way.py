@@ -9,12 +9,10 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from functools import cache
 
-_LOWERED_S = 5.0
-"""So long loading takes only what others leave, all in all. On a machine that is never idle it would not end
-otherwise."""
-_STARVED_S = 1.0
-"""After so long it is known whether others leave another process enough."""
-RESTING_S = 25.0
+_LOWERED_S = 1.5
+"""So long loading takes only what others leave, all in all; a process, unless that is too little. On a machine that is
+never idle it would not end otherwise."""
+RESTING_S = 22.0
 """So long it rests, at its usual priority in the end: whoever asked for the model is answered within the deadline of
 requests, half a minute."""
 _SHARE = 0.1
@@ -62,7 +60,7 @@ class Way:
 
     def starves(self, worked: float, since: float) -> bool:
         """Whether who has `worked` so many CPU seconds, lowered for `since` seconds, would hardly end so."""
-        return since > min(self._lowered, _STARVED_S) and worked < since * _SHARE / 2
+        return since > self._lowered and worked < since * _SHARE / 2
 
     def needed(self) -> bool:
         """Whether somebody is to be given way to now."""
