@@ -15,7 +15,7 @@ never idle it would not end otherwise."""
 RESTING_S = 22.0
 """So long it rests, at its usual priority in the end: whoever asked for the model is answered within the deadline of
 requests, half a minute."""
-_SHARE = 0.1
+_SHARE = 0.12
 """What loading works of the time while others are answered: more ends sooner and costs them more."""
 _REST_S = 0.5
 """The longest rest: somebody waits for the new model too."""
@@ -59,8 +59,8 @@ class Way:
         self._lock = threading.Lock()
 
     def starves(self, worked: float, since: float) -> bool:
-        """Whether who has `worked` so many CPU seconds, lowered for `since` seconds, would hardly end so."""
-        return since > self._lowered and worked < since * _SHARE / 2
+        """Whether who has `worked` so many CPU seconds, lowered for `since` seconds, gets less than its share."""
+        return since > self._lowered and worked < since * _SHARE * 0.8
 
     def needed(self) -> bool:
         """Whether somebody is to be given way to now."""
