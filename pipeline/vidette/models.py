@@ -18,6 +18,7 @@ from vidette.families.base import Recognised, Thresholds
 from vidette.families.remote import Answers, remote
 from vidette.families.unused import unused
 from vidette.job import ModelRequest
+from vidette.kernels.maps import ones_of
 from vidette.onnxfile import read_signature
 from vidette.pixels.letterbox import Letterbox, Region, fit, own_shape
 from vidette.pixels.preprocess import Preprocess
@@ -39,9 +40,6 @@ from vidette.shortening import shortened
 from vidette.signature import Signature
 
 _log = logging.getLogger(__name__)
-
-_ONE_HALF = 0x3F80
-"""The bits of 1 in bfloat16."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,12 +143,7 @@ class Model:
         side = self.preprocess.size
         box = self.letterbox(side, side)
         first = 0 if self._one_by_one else 1
-        ones = [
-            np.full(
-                [size or 1 for size in output.shape[first:]], _ONE_HALF if output.dtype == "uint16" else 1, output.dtype
-            )
-            for output in self._outputs
-        ]
+        ones = [ones_of([size or 1 for size in output.shape[first:]], output.dtype) for output in self._outputs]
         limits = replace(self.limits, confidence=1e-9, classes=None, max_detections=1, max_candidates=1)
         try:
             found = self.decoder(ones, box, limits)

@@ -1,6 +1,7 @@
 """A server that really listens, with the tiny detector."""
 
 import asyncio
+import base64
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -9,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import cv2
+import httpx
 import numpy as np
 import pytest
 
@@ -80,6 +82,14 @@ def encoded(colour: str = "red", size: tuple[int, int] = (64, 96), suffix: str =
     pixels = np.zeros((*size, 3), np.uint8)
     pixels[:, :, {"blue": 0, "green": 1, "red": 2}[colour]] = 255
     return bytes(cv2.imencode(suffix, pixels)[1])
+
+
+PICTURE = base64.b64encode(encoded())
+
+
+def ask(running: Running, model: str = "tiny/1", **options: Any) -> httpx.Response:
+    """What a server answers to a picture in which there is something."""
+    return httpx.post(f"{running.url}/{model}", content=PICTURE, timeout=60, **options)
 
 
 @pytest.fixture(scope="session")

@@ -8,6 +8,7 @@ and so on; with one bin the number itself. Scores are sigmoids. So Ultralytics' 
 Numbers are taken as their bits: those of float32, or the upper half of them, which is bfloat16. numpy has no such type.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -36,6 +37,11 @@ def bits(array: npt.NDArray[Any]) -> Bits:
 def values(array: npt.NDArray[Any]) -> F32:
     """The same numbers as numpy takes them; uint16 is bfloat16."""
     return array if array.dtype != np.uint16 else (array.astype(np.uint32) << 16).view(np.float32)
+
+
+def ones_of(shape: Sequence[int], dtype: str) -> npt.NDArray[Any]:
+    """Ones as a run would return them; those of uint16 are bfloat16."""
+    return np.full(shape, 0x3F80 if dtype == "uint16" else 1, dtype)
 
 
 @kernel

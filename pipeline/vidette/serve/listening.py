@@ -144,6 +144,7 @@ class Listener:
         uvicorn names no time (asyncio's is a minute)."""
         loop = asyncio.new_event_loop() if self._make_loop is None else self._make_loop()
         if self._tls:
+            # Set on the object: uvicorn makes its servers by this method, and its loop may be uvloop's.
             create: Any = loop.create_server
             loop.create_server = functools.partial(create, ssl_handshake_timeout=self._slow)  # type: ignore[method-assign]
         return loop

@@ -73,7 +73,7 @@ class Loader:
     async def close(self, lane: Lane) -> None:
         """End a lane that nobody uses any more."""
         self._open.discard(lane)
-        await asyncio.get_running_loop().run_in_executor(self._closer, self._close, [lane])
+        await asyncio.get_running_loop().run_in_executor(self._closer, self._close_one, lane)
 
     def shutdown(self) -> None:
         """End loading, and all lanes that are open; blocks."""
@@ -90,9 +90,9 @@ class Loader:
         with giving_way(answering, resting=lambda: left / max(1, self._waiting), stopped=self._stopped):
             return _open(request, lambda: self._freed)
 
-    def _close(self, lanes: Iterable[Lane]) -> None:
+    def _close_one(self, lane: Lane) -> None:
         before = resident()
-        _close(lanes)
+        _close([lane])
         self._freed += max(0, before - resident())
 
 
@@ -117,8 +117,7 @@ def _prepare(model: Model) -> None:
     """Compile what pictures of the usual shapes will need; the first client would wait for it.
 
     A device beside the processor is also run once at each: it does much with its first run, a processor nothing
-    (measured), and others are answering there. A shape that the model does not run at is told to the client who sends
-    it.
+    (measured), and others are answering there.
     """
     for shape in dict.fromkeys(model.letterbox(*size).shape for size in _USUAL):
         try:
@@ -128,8 +127,8 @@ def _prepare(model: Model) -> None:
                     model.session.run(buffer, 1)
         except UnfinishedError:
             raise
-        except ModelError:
-            pass  # as above
+        except ModelError:  # of this shape: told to who sends such a picture
+            continue
 
 
 def _close(lanes: Iterable[Lane]) -> None:
