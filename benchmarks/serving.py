@@ -64,6 +64,15 @@ class Limit:
         self._model.session.run(self._buffer, 1)
         self.facts = self._model.run_facts(box.shape)
 
+    def decode_wall_ms(self) -> float:
+        """Milliseconds of decoding one picture."""
+        times = []
+        for _ in range(60):
+            begin = time.perf_counter()
+            cv2.imdecode(self._jpeg, cv2.IMREAD_COLOR)
+            times.append(time.perf_counter() - begin)
+        return statistics.median(times) * 1e3
+
     def ms(self, alone: bool, runs: int = 60) -> float:
         """CPU milliseconds of decoding and running one picture.
 
@@ -197,6 +206,7 @@ def measure(args: argparse.Namespace, picture: Path) -> dict[str, Any]:
     seconds = ["--seconds", str(args.seconds)]
     samples: dict[tuple[str, int], list[tuple[dict[str, Any], float]]] = {}
     found: dict[str, int] = {}
+    overheads: list[float] = []
     for turn in range(args.repeats):
         for name in contenders(args, 0):
             print(f"\r{turn + 1}/{args.repeats} {name:20}", end="", file=sys.stderr, flush=True)
@@ -207,6 +217,9 @@ def measure(args: argparse.Namespace, picture: Path) -> dict[str, Any]:
                     before = limit.ms(clients == 1)
                     load = asked(process, url, picture, "--clients", str(clients), *seconds)
                     samples.setdefault((name, clients), []).append((load, (before + limit.ms(clients == 1)) / 2))
+                if name == "vidette":
+                    hub = asked(process, url, picture, "--clients", "1", "--form", "hub", *seconds)
+                    overheads.append(round(hub["beyond_run_p95_ms"] - limit.decode_wall_ms(), 2))
     capacity = statistics.median(load["per_s"] for load, _ in samples["vidette", 8])
     with started(args, "vidette") as (process, url):
         warm(url, picture)
@@ -220,6 +233,7 @@ def measure(args: argparse.Namespace, picture: Path) -> dict[str, Any]:
         ratios = [load["server_cpu_ms"] / least for load, least in loads]
         rows.append({
             "server": name, "clients": clients, **row, "ours_to_it": round(ours / row["per_s"], 2),
+            "busy_cores": round(row["server_cpu_ms"] * row["per_s"] / 1e3, 2),
             "limit_cpu_ms": round(statistics.median(least for _, least in loads), 3),
             "cpu_ratio": round(statistics.median(ratios), 3), "cpu_ratios": [round(ratio, 3) for ratio in ratios],
             "per_s_all": [load["per_s"] for load, _ in loads], "statuses": [load["statuses"] for load, _ in loads],
@@ -227,6 +241,7 @@ def measure(args: argparse.Namespace, picture: Path) -> dict[str, Any]:
     rivals = {"roboflow": args.python_roboflow, "litserve": args.python_litserve}
     return {
         "model": args.model.name, "picture": "640x480 JPEG", "run": limit.facts, "objects": found, "rows": rows,
+        "overhead_p95_ms": statistics.median(overheads), "overhead_p95_ms_all": overheads,
         "overload": overload, "packages": {name: _common.versions(python) for name, python in rivals.items() if python},
     }  # fmt: skip
 
