@@ -2,19 +2,25 @@
 
 import asyncio
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import partial
+from typing import TypeVar
 
 from vidette.entry import Item
 from vidette.exit import Failure
 from vidette.families.base import Thresholds
 from vidette.frame import Frame, Picture
+from vidette.predictions import Predictions
+from vidette.predictions.detections import Detections
 from vidette.predictions.masks import Outline
+from vidette.predictions.semantic import SemanticMap
 from vidette.result import Result
 from vidette.serve.errors import RequestError, busy
 from vidette.serve.registry import Held
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +114,19 @@ async def predict(
     finally:
         for item in items:
             item.cancelled = True  # those that have answered do not mind
+
+
+async def beside(make: Callable[[], T], outcomes: Sequence[Result | Failure], *, drawn: bool = False) -> T:
+    """What `make` writes of `outcomes`. Drawings, outlines and PNG take milliseconds: they are made in another thread
+    while the event loop answers others; for all else the way there and back would be the longer part."""
+    slow = drawn or any(isinstance(outcome, Result) and _slow(outcome.predictions) for outcome in outcomes)
+    return await asyncio.to_thread(make) if slow else make()
+
+
+def _slow(predictions: Predictions) -> bool:
+    return isinstance(predictions, SemanticMap) or (
+        isinstance(predictions, Detections) and predictions.masks is not None
+    )
 
 
 def refused(failure: Failure) -> RequestError:

@@ -1,6 +1,5 @@
 """What both Roboflow dialects share: how thresholds are read, and what answers look like."""
 
-import asyncio
 import base64
 import math
 from collections.abc import Sequence
@@ -13,12 +12,11 @@ import numpy as np
 from vidette.exit import Failure
 from vidette.frame import Picture
 from vidette.payloads import roboflow
-from vidette.predictions import Predictions
 from vidette.predictions.classification import Classification
 from vidette.predictions.detections import Detections
 from vidette.predictions.semantic import SemanticMap
 from vidette.result import Result
-from vidette.serve.answering import Wanted, refused
+from vidette.serve.answering import Wanted, beside, refused
 from vidette.serve.errors import RequestError
 from vidette.serve.visualising import jpeg
 
@@ -121,23 +119,13 @@ def answer(
 async def answers(
     outcomes: Sequence[Result | Failure], pictures: Sequence[Picture], shown: Shown, inference_id: str, seconds: float
 ) -> list[dict[str, Any]]:
-    """The bodies for the pictures of one request. Raises RequestError when one of them failed.
-
-    Drawings, outlines and PNG take milliseconds: they are made beside the event loop, in which others are answered.
-    """
+    """The bodies for the pictures of one request. Raises RequestError when one of them failed."""
 
     def made() -> list[dict[str, Any]]:
         pairs = zip(outcomes, pictures, strict=True)
         return [answer(outcome, picture, shown, inference_id, seconds) for outcome, picture in pairs]
 
-    slow = shown.picture or any(isinstance(outcome, Result) and _slow(outcome.predictions) for outcome in outcomes)
-    return await asyncio.to_thread(made) if slow else made()
-
-
-def _slow(predictions: Predictions) -> bool:
-    return isinstance(predictions, SemanticMap) or (
-        isinstance(predictions, Detections) and predictions.masks is not None
-    )
+    return await beside(made, outcomes, drawn=shown.picture)
 
 
 def _fields(outcome: Result, shown: Shown) -> dict[str, Any]:

@@ -3,9 +3,9 @@
 Wire format: https://docs.ultralytics.com/hub/inference-api/ and https://docs.ultralytics.com/platform/.
 """
 
-import asyncio
 import time
 from collections.abc import AsyncIterator
+from functools import partial
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -15,7 +15,7 @@ from starlette.datastructures import FormData, UploadFile
 from starlette.responses import Response, StreamingResponse
 
 from vidette.serve import videos
-from vidette.serve.answering import Wanted, enough, limits, places, predict
+from vidette.serve.answering import Wanted, beside, enough, limits, places, predict
 from vidette.serve.base64_pictures import decoding
 from vidette.serve.dialects import ultralytics_old
 from vidette.serve.dialects.roboflow_keys import given_keys
@@ -108,7 +108,7 @@ async def _respond(request: Request, server: Server, named: str | None, iou: flo
         with places(held):
             picture, decode_s = await server.pictures.read(data, enough(held, size))
         outcome = (await predict(held, [picture], chosen, deadline, decode_s, size))[0]
-        images = [await asyncio.to_thread(picture_answer, outcome, written)]  # outlines and PNG take milliseconds
+        images = [await beside(partial(picture_answer, outcome, written), [outcome])]
     return json_response({"images": images, "metadata": metadata(server, held, 1, begin)}, headers=headers)
 
 
@@ -137,10 +137,10 @@ async def _video(
             with server.seat():
                 held.busy += 1
                 try:
-                    yield b'{"images":[' + await asyncio.to_thread(dumped, first, written)
+                    yield b'{"images":[' + await beside(partial(dumped, first, written), [first])
                     count = 1
                     async for outcome in frames:
-                        yield b"," + await asyncio.to_thread(dumped, outcome, written)
+                        yield b"," + await beside(partial(dumped, outcome, written), [outcome])
                         count += 1
                         if server.draining or time.monotonic() > end:
                             late = f"it took longer than {bounds.video_time}"
