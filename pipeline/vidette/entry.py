@@ -1,6 +1,7 @@
 """Ways into a lane: the frames of a stream, and single pictures of those who wait for an answer."""
 
 import threading
+import time
 from collections.abc import Callable
 from typing import Protocol
 
@@ -13,9 +14,16 @@ from vidette.mosaic import Mosaic
 from vidette.pixels.letterbox import Letterbox
 from vidette.result import Result
 from vidette.runtimes.base import Plan
+from vidette.spells import Spells
 
 _RING_BYTES, _RINGS_BYTES = 12e6, 256e6
 """Memory of decoded frames that wait in the rings: of one stream, of all together."""
+
+_LIGHT_S = 0.0003
+"""Decoding that takes longer is worth a core of its own."""
+_EXCESS_S = 0.002
+"""A stream whose decoding has taken so much longer, all in all, takes no turns for the next `_REST` frames."""
+_REST = 1000
 
 
 class Item:
@@ -88,14 +96,37 @@ class Host(Protocol):
     batcher: Batcher[Item]
     stopping: bool
     low_water: int
+    spells: Spells
 
     @property
     def waiting(self) -> int:
         """With the lock held: what waits for a batch."""
         ...
 
+    @property
+    def active(self) -> int:
+        """Callers that have a batch in hand."""
+        ...
+
     def add(self, feed: Feed[Item], item: Item) -> Item | None:
         """With the lock held: queue an item and wake who is to run it; returns the one it displaced."""
+        ...
+
+    @property
+    def short(self) -> bool:
+        """Whether runs are shorter than handing frames over, and all who bring some can wait for their turn."""
+        ...
+
+    def ask(self, entry: "Entry") -> None:
+        """With the lock held: a stream would run its frames itself, now or when it is its turn."""
+        ...
+
+    def leave(self, entry: "Entry") -> None:
+        """With the lock held: a stream hands its frames over again."""
+        ...
+
+    def work_off(self, entry: "Entry") -> None:
+        """Run what waits, in the thread of the stream whose turn it is."""
         ...
 
 
@@ -120,6 +151,9 @@ class Entry:
         self._lossless = feed.ring.policy == "lossless"
         self._size = (0, 0)
         self._letterboxes: tuple[Letterbox, ...] = ()
+        self._mine = False  # whether it has the turn, unless that was taken away meanwhile
+        self._excess_s = 0.0
+        self._resting = 0  # frames until it asks for turns again
 
     def put(self, frame: Frame, decode_s: float) -> bool:
         """Queue a frame; a lossless ring that is full makes the caller wait. False when it was not taken."""
@@ -129,8 +163,8 @@ class Entry:
             self._size = size
             if self._lossless:
                 self._feed.ring.capacity = self._capacity(*size)
-        item = Item(self, frame, self._letterboxes, decode_s, self._lane.model.limits)
         lane, feed = self._lane, self._feed
+        item = Item(self, frame, self._letterboxes, decode_s, lane.model.limits)
         with lane.lock:
             if self._lossless:
                 while feed.ring.full and not lane.stopping:  # who refuses empties the ring
@@ -140,7 +174,43 @@ class Entry:
             displaced = lane.add(feed, item)
         if displaced is not None:
             self.exit.ledger.drop("overwritten")
+        if lane.short or lane.spells.holder is self:
+            self._take_turns(decode_s)
         return True
+
+    def _take_turns(self, decode_s: float) -> None:
+        """Go on while it is this stream's turn; at its end run what waits, and wait for the next one.
+
+        Only while decoding is light: who waits for a disk or a network, or has large pictures, works beside others.
+        """
+        lane, spells = self._lane, self._lane.spells
+        if self._resting:
+            self._resting -= 1
+            return
+        if self._mine:
+            self._excess_s = max(0.0, self._excess_s + decode_s - _LIGHT_S)
+        heavy = self._excess_s > _EXCESS_S or not lane.short
+        if not heavy and spells.holder is not self:
+            with lane.lock:
+                lane.ask(self)
+                self._await_turn()
+        over = heavy or spells.over(time.monotonic())
+        if over or self._feed.ring.full:
+            lane.work_off(self)
+        if over:
+            with lane.lock:
+                if heavy:
+                    self._excess_s, self._resting = 0.0, _REST
+                    lane.leave(self)
+                elif spells.holder is self:
+                    spells.hand_on(time.monotonic())
+                    self._await_turn()
+        self._mine = spells.holder is self
+
+    def _await_turn(self) -> None:
+        lane, spells = self._lane, self._lane.spells
+        while spells.waits(self) or (spells.holder is self and lane.active):  # a caller's last run
+            self._space.wait()
 
     def open(self) -> None:
         """The stream begins again: frames are taken, and leave behind those of before."""
@@ -151,10 +221,11 @@ class Entry:
     def close(self) -> None:
         """Nothing more comes; what waits still goes."""
         with self._lane.lock:
+            self._lane.leave(self)
             self._lane.batcher.close(self._feed)
 
     def wake(self) -> None:
-        """Called by the lane, which holds the lock, when it stops: nobody waits for room any more."""
+        """Called by the lane, which holds the lock: it is this stream's turn, or nobody waits any more."""
         self._space.notify_all()
 
     def refuse(self, reason: str) -> None:
@@ -162,6 +233,7 @@ class Entry:
         with self._lane.lock:
             self.refusing = self.refusing or reason
             dropped = self._lane.batcher.discard(self._feed)
+            self._lane.leave(self)
             self._space.notify_all()
         self.exit.ledger.drop(reason, len(dropped))
 
@@ -185,8 +257,10 @@ class Entry:
         handing over a frame.
         """
         ring = self._feed.ring
-        if self._lossless and (
-            not len(ring) or (2 * len(ring) <= ring.capacity and self._lane.waiting <= self._lane.low_water)
+        if (
+            self._lossless
+            and not self._lane.spells.waits(self)
+            and (not len(ring) or (2 * len(ring) <= ring.capacity and self._lane.waiting <= self._lane.low_water))
         ):
             self._space.notify()
 

@@ -3,7 +3,7 @@
 On a CPU as many callers as cores, each writes, runs and decodes one picture at a time. On a GPU two or three callers
 share one device: while one runs, the next fills its batch with whatever arrives, and the last one decodes. Both are
 the same loop; the plan says how many callers there are, how many runs may be under way (`permits`) and how large
-batches get.
+batches get. Where runs are very short the decoding threads do the callers' work in turns (spells.py).
 """
 
 import logging
@@ -24,6 +24,7 @@ from vidette.remote.trouble import without_address
 from vidette.result import Result, StageTimes
 from vidette.ring import Policy
 from vidette.runtimes.base import Outputs, Writer
+from vidette.spells import Spells
 
 log = logging.getLogger("vidette.lane")
 
@@ -38,6 +39,25 @@ _BUFFERS = 8
 def told(error: Exception) -> str:
     """Our own errors are sentences; of others the type says more than the text."""
     return str(error) if isinstance(error, VidetteError) else f"{type(error).__name__}: {error}"
+
+
+class Caller:
+    """What each thread that runs batches has of its own: a writer, and memory for inputs."""
+
+    def __init__(self, model: Model) -> None:
+        self.writer: Writer = model.writer()
+        self._session = model.session
+        self._buffers: dict[tuple[int, int], Buffer] = {}  # the longest unused first
+
+    def buffer(self, shape: tuple[int, int]) -> Buffer:
+        """Memory for a batch of that shape. Raises what the runtime raises when it cannot be had."""
+        buffer = self._buffers.pop(shape, None)
+        if buffer is None:
+            if len(self._buffers) == _BUFFERS:
+                del self._buffers[next(iter(self._buffers))]
+            buffer = self._session.buffer(shape)
+        self._buffers[shape] = buffer
+        return buffer
 
 
 class Lane:
@@ -58,6 +78,10 @@ class Lane:
         self.batches = 0
         self.low_water = self.plan.ladder[-1] * self.plan.permits
         """So few waiting pictures mean that decoders should be at work."""
+        self.spells = Spells()
+        self._patient = not model.request.max_delay
+        """Nobody waits for company, and whoever brings something can wait for a turn."""
+        self._spare: Caller | None = None  # of the stream whose turn it is
         self._entries: list[Entry | Desk] = []
         self._tiles: deque[Item] = deque()  # of frames that were taken and did not fit into one batch
         self._active = 0  # callers that have a batch in hand
@@ -74,6 +98,8 @@ class Lane:
         """Add a stream; `streams` will share the lane."""
         with self.lock:
             feed = self.batcher.open(2, policy)
+            if policy != "lossless":
+                self._hand_over()
         entry = Entry(self, feed, way_out, streams, on_abort)
         self._entries.append(entry)
         return entry
@@ -82,6 +108,7 @@ class Lane:
         """Add a way in for single pictures, of which `capacity` may wait."""
         with self.lock:
             feed = self.batcher.open(capacity, "lossless")
+            self._hand_over()
         desk = Desk(self, feed, capacity)
         self._entries.append(desk)
         return desk
@@ -96,9 +123,39 @@ class Lane:
         displaced = self.batcher.put(feed, item, time.monotonic())
         if self.forming_waits:
             self.device.notify_all()
-        if self.idle and not self.crowded:
+        if self.idle and not self.crowded and self.spells.holder is None:
             self.work.notify()
         return displaced
+
+    def ask(self, entry: Entry) -> None:
+        """With the lock held: a stream would run its frames itself, now or when it is its turn."""
+        self.spells.ask(entry, time.monotonic())
+        if self.spells.holder is entry and self.idle:
+            self.work.notify()  # to look after it
+
+    def leave(self, entry: Entry) -> None:
+        """With the lock held: a stream hands its frames over again; callers run what waits when no other has a turn."""
+        self.spells.leave(entry, time.monotonic())
+        if self.waiting and self.idle and self.spells.holder is None:
+            self.work.notify()
+
+    def work_off(self, entry: Entry) -> None:
+        """Run what waits, in the thread of the stream whose turn it is."""
+        if self._spare is None:
+            self._spare = Caller(self.model)
+        left = self.waiting
+        while left > 0:
+            with self.lock:
+                items = self._begin() if self.spells.holder is entry else []
+            if not items:
+                return
+            left -= len(items)
+            self._work(items, self._spare)
+
+    @property
+    def short(self) -> bool:
+        """Whether runs are shorter than handing frames over, and all who bring some can wait for their turn."""
+        return self._run_s < _SHORT_RUN_S and self._patient and not self.stopping
 
     @property
     def active(self) -> int:
@@ -123,6 +180,7 @@ class Lane:
         """No new frames are taken and waiting ones are left; runs under way end early if the runtime can."""
         with self.lock:
             self.stopping = True
+            self.spells.end()
             self.work.notify_all()
             self.device.notify_all()
             for entry in self._entries:
@@ -135,54 +193,58 @@ class Lane:
             if thread.ident is not None:
                 thread.join(max(0.0, deadline - time.monotonic()))
         ended = not any(thread.is_alive() for thread in self._threads)
+        with self.lock:  # a stream may still be in its last run
+            ended = ended and self.work.wait_for(lambda: not self._active, max(0.0, deadline - time.monotonic()))
         if ended:
             self._fail(list(self._tiles), "stopped", "stopped before all tiles of the frame were seen")
             self.model.session.close()
         return ended
 
+    def _hand_over(self) -> None:
+        """With the lock held: from now on somebody brings pictures who does not wait for turns."""
+        self._patient = False
+        self.spells.end()
+
     def _call(self) -> None:
-        writer = self.model.writer()
-        buffers: dict[tuple[int, int], Buffer] = {}  # the longest unused first
-        while True:
-            items = self._first()
-            if not items:
-                return
-            shape = items[0].shape
-            buffer = buffers.pop(shape, None)
-            if buffer is None:
-                if len(buffers) == _BUFFERS:
-                    del buffers[next(iter(buffers))]
-                try:
-                    buffer = self.model.session.buffer(shape)
-                except Exception as error:  # noqa: BLE001 - a third party's runtime raises what it likes
-                    self._refuse(items, told(error))
-                    with self.lock:
-                        self._active -= 1
-                    continue
-            buffers[shape] = buffer
-            self._form_and_run(items, buffer, writer)
-            with self.lock:
-                self._active -= 1
+        caller = Caller(self.model)
+        while items := self._first():
+            self._work(items, caller)
+
+    def _work(self, items: list[Item], caller: Caller) -> None:
+        try:
+            buffer = caller.buffer(items[0].shape)
+        except Exception as error:  # noqa: BLE001 - a third party's runtime raises what it likes
+            self._refuse(items, told(error))
+        else:
+            self._form_and_run(items, buffer, caller.writer)
+        with self.lock:
+            self._active -= 1
+            if self.stopping:
+                self.work.notify_all()
+            elif self.spells.holder is not None:
+                self.spells.holder.wake()
 
     def _first(self) -> list[Item]:
         """Wait for something to do and for the right to form a batch; empty when the lane stops."""
         with self.lock:
             while not self.stopping:
-                # Whoever forms while no device is free keeps adding to one batch; a second would only split it.
-                free = self.plan.permits - self._running
-                if self.waiting and self._forming < max(1, free) and not self.crowded:
-                    self._forming += 1
-                    self._active += 1
-                    items = self._take(self.batcher.top, None)
-                    if items:
-                        return items
-                    self._forming -= 1
-                    self._active -= 1
-                    continue
+                look_again = self.spells.look(time.monotonic(), self._active > 0)
+                if self.spells.holder is None and not self.crowded and (items := self._begin()):
+                    return items
                 self.idle += 1
-                self.work.wait()
+                self.work.wait(look_again)
                 self.idle -= 1
             return []
+
+    def _begin(self) -> list[Item]:
+        """With the lock held: take what is to run next, if a further batch may be formed."""
+        # Whoever forms while no device is free keeps adding to one batch; a second would only split it.
+        while self.waiting and self._forming < max(1, self.plan.permits - self._running):
+            if items := self._take(self.batcher.top, None):
+                self._forming += 1
+                self._active += 1
+                return items
+        return []
 
     def _take(self, limit: int, shape: tuple[int, int] | None) -> list[Item]:
         """With the lock held."""
@@ -280,7 +342,7 @@ class Lane:
             self._running -= 1
             self.busy_s += after - before
             self.batches += 1
-            self._run_s += 0.1 * (after - before - self._run_s)
+            self._run_s += (0.1 if self.batches > 1 else 1.0) * (after - before - self._run_s)
             if self.forming_waits:
                 self.device.notify_all()
             if self.idle and self.waiting and not self.crowded:
