@@ -242,7 +242,7 @@ def test_a_desk_takes_the_turns_away(start: Start) -> None:
     def in_two() -> Iterator[None]:
         yield from [None] * 1000
         go.wait(20)
-        yield from [None] * 1000
+        yield from [None] * 3000  # it rests for a while after such a wait
 
     engine, sink, device = start({"a": in_two})
     while len(sink.results) < 1000:
