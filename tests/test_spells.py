@@ -3,7 +3,7 @@
 import random
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +14,13 @@ from tests.conftest import Collecting, make_job
 from vidette import models, sources
 from vidette.engine import Engine
 from vidette.errors import ModelError
+from vidette.exit import Exit
 from vidette.frame import Frame, Picture
-from vidette.job import Job
+from vidette.job import Job, ModelRequest, SinkRequest
+from vidette.lane import Lane
+from vidette.ledger import StreamLedger
+from vidette.models import load
+from vidette.pixels.tiles import Tiles
 from vidette.runtimes.simulated import Simulated, SimulatedSession
 from vidette.sources.base import FrameMaker, Mode, SourceFacts, SourceOptions
 from vidette.spells import Spells
@@ -107,6 +112,7 @@ class Light:
     """`light:NAME`: frames that cost nothing to decode; `scripts[NAME]` yields between them, and may wait."""
 
     scripts: dict[str, Callable[[], Iterator[None]]]
+    pixels: Callable[[int], Any]
 
     def __init__(self, name: str, options: SourceOptions) -> None:
         self.facts = SourceFacts(96, 64, 30, None)
@@ -124,7 +130,7 @@ class Light:
     def frames(self) -> Iterator[Frame]:
         make = FrameMaker(self._options).make
         for number, _ in enumerate(self._script()):
-            yield make(Picture(PIXELS), number / 30)
+            yield make(Picture(self.pixels(number)), number / 30)
 
     def close(self) -> None:
         pass
@@ -166,13 +172,18 @@ def start(detector: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Start]:
     engines: list[Engine] = []
 
     def started(
-        scripts: dict[str, Callable[[], Iterator[None]]], device: Device | None = None, **options: Any
+        scripts: dict[str, Callable[[], Iterator[None]]],
+        device: Device | None = None,
+        sinks: Sequence[SinkRequest] = (),
+        pixels: Callable[[int], Any] = lambda _: PIXELS,
+        **options: Any,
     ) -> tuple[Engine, Collecting, Device]:
         device = device or Device()
         monkeypatch.setattr(models, "choose", lambda *_: device)
         monkeypatch.setattr(Light, "scripts", scripts, raising=False)
+        monkeypatch.setattr(Light, "pixels", staticmethod(pixels), raising=False)
         sink = Collecting()
-        job: Job = make_job(detector, {name: f"light:{name}" for name in scripts}, [sink], **options)
+        job: Job = make_job(detector, {name: f"light:{name}" for name in scripts}, [sink, *sinks], **options)
         engine = Engine(job)
         engines.append(engine)
         engine.start()
@@ -222,6 +233,49 @@ def test_who_decodes_long_takes_no_turns(start: Start) -> None:
     finish(engine)
     assert len(sink.results) == 300
     assert device.share() < 0.02
+
+
+def test_who_waits_for_its_sink_takes_no_turns(detector: Path, start: Start) -> None:
+    slow = Collecting("slow")
+    slow.write = lambda result: time.sleep(0.003)  # type: ignore[method-assign]
+    request = SinkRequest(slow, streams=frozenset({"slow"}), capacity=4)
+    engine, sink, device = start({"slow": plain(400), "a": plain(4000)}, sinks=[request])
+    finish(engine)
+    assert engine.complete
+    assert len(sink.results) == 4400
+    assert device.who.count("vidette:decode:slow") < 100
+
+
+@pytest.mark.parametrize("url", ["light", "rushing"])
+def test_sources_that_do_not_wait_take_no_turns(start: Start, monkeypatch: pytest.MonkeyPatch, url: str) -> None:
+    monkeypatch.setattr(Light, "default_mode", staticmethod(lambda _: "live" if url == "rushing" else "lossless"))
+    engine, _, device = start({"a": plain(1000)})
+    finish(engine)
+    assert (device.share() > 0.5) == (url == "light")
+
+
+def test_pictures_of_other_sizes_and_in_tiles(start: Start) -> None:
+    sizes = [np.zeros((64 * side, 96 * side, 3), np.uint8) for side in (1, 8, 2, 16)]
+    engine, sink, _ = start(
+        {name: plain(800) for name in "ab"},
+        Device((1, 2, 4)),
+        pixels=lambda number: sizes[number // 100 % 4],
+        tiles=Tiles(2, 1, True),
+    )
+    finish(engine)
+    assert engine.complete
+    assert [len(sink.of(name)) for name in "ab"] == [800, 800]
+
+
+def test_no_turn_begins_after_the_end(detector: Path) -> None:
+    lane = Lane(load(ModelRequest("m", detector, runtime="onnx"), "throughput"))
+    entry = lane.open("lossless", Exit(StreamLedger("s", "m"), [], True, print), print, 1)
+    lane.stop()
+    lane._run_s = 0.0
+    with lane.lock:
+        lane.ask(entry)
+    assert lane.spells.holder is None
+    assert lane.join(time.monotonic() + 5)
 
 
 def test_live_streams_hand_over(start: Start) -> None:

@@ -19,10 +19,10 @@ from vidette.spells import Spells
 _RING_BYTES, _RINGS_BYTES = 12e6, 256e6
 """Memory of decoded frames that wait in the rings: of one stream, of all together."""
 
-_LIGHT_S = 0.0003
-"""Decoding that takes longer is worth a core of its own."""
+_LIGHT_S = 0.00025
+"""What takes a stream longer from frame to frame is worth a core of its own."""
 _EXCESS_S = 0.002
-"""A stream whose decoding has taken so much longer, all in all, takes no turns for the next `_REST` frames."""
+"""A stream that has taken so much longer, all in all, takes no turns for the next `_REST` frames."""
 _REST = 1000
 
 
@@ -105,7 +105,7 @@ class Host(Protocol):
 
     @property
     def active(self) -> int:
-        """Callers that have a batch in hand."""
+        """Threads that have a batch in hand."""
         ...
 
     def add(self, feed: Feed[Item], item: Item) -> Item | None:
@@ -114,7 +114,8 @@ class Host(Protocol):
 
     @property
     def short(self) -> bool:
-        """Whether runs are shorter than handing frames over, and all who bring some can wait for their turn."""
+        """Whether a run is shorter than handing frames over, and all who bring some can wait for their turn. Without
+        the lock it is a hint."""
         ...
 
     def ask(self, entry: "Entry") -> None:
@@ -125,8 +126,8 @@ class Host(Protocol):
         """With the lock held: a stream hands its frames over again."""
         ...
 
-    def work_off(self, entry: "Entry") -> None:
-        """Run what waits, in the thread of the stream whose turn it is."""
+    def work_off(self, entry: "Entry") -> bool:
+        """Run what waits, in the thread of the stream whose turn it is. Whether there was something."""
         ...
 
 
@@ -151,12 +152,17 @@ class Entry:
         self._lossless = feed.ring.policy == "lossless"
         self._size = (0, 0)
         self._letterboxes: tuple[Letterbox, ...] = ()
-        self._mine = False  # whether it has the turn, unless that was taken away meanwhile
+        self.patient = False
+        """Whether the source bears that nobody reads it for a while."""
+        self._went: float | None = None  # for the next frame, in its turn
         self._excess_s = 0.0
         self._resting = 0  # frames until it asks for turns again
 
     def put(self, frame: Frame, decode_s: float) -> bool:
-        """Queue a frame; a lossless ring that is full makes the caller wait. False when it was not taken."""
+        """Queue a frame; a lossless ring that is full makes the caller wait. False when it was not taken.
+
+        Where runs are short it may also run what waits, others' frames too, and wait for its next turn (spells.py).
+        """
         size = frame.picture.width, frame.picture.height
         if size != self._size:
             self._letterboxes = self._lane.model.letterboxes(*size)
@@ -164,6 +170,10 @@ class Entry:
             if self._lossless:
                 self._feed.ring.capacity = self._capacity(*size)
         lane, feed = self._lane, self._feed
+        if self._went is not None:
+            self._judge(time.monotonic() - self._went)
+            while feed.ring.full and lane.work_off(self):  # it was made smaller, or others stood in line before
+                pass
         item = Item(self, frame, self._letterboxes, decode_s, lane.model.limits)
         with lane.lock:
             if self._lossless:
@@ -174,38 +184,41 @@ class Entry:
             displaced = lane.add(feed, item)
         if displaced is not None:
             self.exit.ledger.drop("overwritten")
-        if lane.short or lane.spells.holder is self:
-            self._take_turns(decode_s)
+        if self.patient and (lane.short or lane.spells.holder is self):
+            self._take_turn()
         return True
 
-    def _take_turns(self, decode_s: float) -> None:
+    def _judge(self, away_s: float) -> None:
+        """How long it was away for a frame: decoding, waiting for a disk, or for a sink."""
+        self._went = None
+        self._excess_s = max(-_EXCESS_S, self._excess_s + away_s - _LIGHT_S)
+        if self._excess_s > _EXCESS_S:
+            self._excess_s, self._resting = 0.0, _REST
+
+    def _take_turn(self) -> None:
         """Go on while it is this stream's turn; at its end run what waits, and wait for the next one.
 
-        Only while decoding is light: who waits for a disk or a network, or has large pictures, works beside others.
+        Only while it brings frames quickly: who waits for a disk or a sink, or has large pictures, works beside others.
         """
         lane, spells = self._lane, self._lane.spells
-        if self._resting:
-            self._resting -= 1
-            return
-        if self._mine:
-            self._excess_s = max(0.0, self._excess_s + decode_s - _LIGHT_S)
-        heavy = self._excess_s > _EXCESS_S or not lane.short
-        if not heavy and spells.holder is not self:
+        if spells.holder is not self:
+            if self._resting:
+                self._resting -= 1
+                return
             with lane.lock:
                 lane.ask(self)
                 self._await_turn()
-        over = heavy or spells.over(time.monotonic())
+        over = self._resting > 0 or spells.over(time.monotonic())
         if over or self._feed.ring.full:
             lane.work_off(self)
         if over:
             with lane.lock:
-                if heavy:
-                    self._excess_s, self._resting = 0.0, _REST
+                if self._resting or not lane.short:
                     lane.leave(self)
                 elif spells.holder is self:
                     spells.hand_on(time.monotonic())
                     self._await_turn()
-        self._mine = spells.holder is self
+        self._went = time.monotonic() if spells.holder is self else None
 
     def _await_turn(self) -> None:
         lane, spells = self._lane, self._lane.spells

@@ -41,8 +41,8 @@ def told(error: Exception) -> str:
     return str(error) if isinstance(error, VidetteError) else f"{type(error).__name__}: {error}"
 
 
-class Caller:
-    """What each thread that runs batches has of its own: a writer, and memory for inputs."""
+class Workspace:
+    """What a thread needs to run batches: a writer, and memory for inputs. One thread at a time uses it."""
 
     def __init__(self, model: Model) -> None:
         self.writer: Writer = model.writer()
@@ -79,12 +79,13 @@ class Lane:
         self.low_water = self.plan.ladder[-1] * self.plan.permits
         """So few waiting pictures mean that decoders should be at work."""
         self.spells = Spells()
-        self._patient = not model.request.max_delay
-        """Nobody waits for company, and whoever brings something can wait for a turn."""
-        self._spare: Caller | None = None  # of the stream whose turn it is
+        # Waiting for company in a turn would hold all the others up; CUDA's captured graphs belong to their thread.
+        self._turns = not model.request.max_delay and not self.plan.device.startswith("cuda")
+        self._shared: Workspace | None = None
+        """Of the stream whose turn it is, which does not begin before the last one's runs have ended."""
         self._entries: list[Entry | Desk] = []
         self._tiles: deque[Item] = deque()  # of frames that were taken and did not fit into one batch
-        self._active = 0  # callers that have a batch in hand
+        self._active = 0  # threads that have a batch in hand
         self._run_s = 1.0  # wall seconds of a run, smoothed
         self._forming = 0
         self._running = 0
@@ -129,6 +130,8 @@ class Lane:
 
     def ask(self, entry: Entry) -> None:
         """With the lock held: a stream would run its frames itself, now or when it is its turn."""
+        if not self.short:
+            return
         self.spells.ask(entry, time.monotonic())
         if self.spells.holder is entry and self.idle:
             self.work.notify()  # to look after it
@@ -136,30 +139,38 @@ class Lane:
     def leave(self, entry: Entry) -> None:
         """With the lock held: a stream hands its frames over again; callers run what waits when no other has a turn."""
         self.spells.leave(entry, time.monotonic())
-        if self.waiting and self.idle and self.spells.holder is None:
-            self.work.notify()
+        self._wake_caller()
 
-    def work_off(self, entry: Entry) -> None:
-        """Run what waits, in the thread of the stream whose turn it is."""
-        if self._spare is None:
-            self._spare = Caller(self.model)
-        left = self.waiting
-        while left > 0:
-            with self.lock:
-                items = self._begin() if self.spells.holder is entry else []
-            if not items:
-                return
-            left -= len(items)
-            self._work(items, self._spare)
+    def work_off(self, entry: Entry) -> bool:
+        """Run what waits, in the thread of the stream whose turn it is. Whether there was something."""
+        with self.lock:
+            if self.spells.holder is not entry or not self.waiting:
+                return False
+            self._active += 1  # all the time: it is at work, not overdue
+            left = self.waiting
+        try:
+            if self._shared is None:
+                self._shared = Workspace(self.model)
+            while left > 0:
+                with self.lock:
+                    items = self._next_batch() if self.spells.holder is entry else []
+                if not items:
+                    break
+                left -= len(items)
+                self._work(items, self._shared)
+        finally:
+            self._rest()
+        return True
 
     @property
     def short(self) -> bool:
-        """Whether runs are shorter than handing frames over, and all who bring some can wait for their turn."""
-        return self._run_s < _SHORT_RUN_S and self._patient and not self.stopping
+        """Whether a run is shorter than handing frames over, and all who bring some can wait for their turn. Without
+        the lock it is a hint."""
+        return self._run_s < _SHORT_RUN_S and self._turns and not self.stopping
 
     @property
     def active(self) -> int:
-        """Callers that have a batch in hand."""
+        """Threads that have a batch in hand."""
         return self._active
 
     @property
@@ -202,41 +213,56 @@ class Lane:
 
     def _hand_over(self) -> None:
         """With the lock held: from now on somebody brings pictures who does not wait for turns."""
-        self._patient = False
+        self._turns = False
         self.spells.end()
+        self._wake_caller()
+
+    def _wake_caller(self) -> None:
+        """With the lock held: where something waits and nobody will run it, somebody should."""
+        if self.waiting and self.idle and not self.crowded and self.spells.holder is None:
+            self.work.notify()
 
     def _call(self) -> None:
-        caller = Caller(self.model)
+        workspace = Workspace(self.model)
         while items := self._first():
-            self._work(items, caller)
+            self._work(items, workspace)
 
-    def _work(self, items: list[Item], caller: Caller) -> None:
+    def _work(self, items: list[Item], workspace: Workspace) -> None:
         try:
-            buffer = caller.buffer(items[0].shape)
-        except Exception as error:  # noqa: BLE001 - a third party's runtime raises what it likes
-            self._refuse(items, told(error))
-        else:
-            self._form_and_run(items, buffer, caller.writer)
+            try:
+                buffer = workspace.buffer(items[0].shape)
+            except Exception as error:  # noqa: BLE001 - a third party's runtime raises what it likes
+                self._refuse(items, told(error))
+            else:
+                self._form_and_run(items, buffer, workspace.writer)
+        finally:
+            self._rest()
+
+    def _rest(self) -> None:
+        """One that was active no longer is: tell those who wait for that."""
         with self.lock:
             self._active -= 1
             if self.stopping:
                 self.work.notify_all()
             elif self.spells.holder is not None:
                 self.spells.holder.wake()
+            else:
+                self._wake_caller()
 
     def _first(self) -> list[Item]:
         """Wait for something to do and for the right to form a batch; empty when the lane stops."""
         with self.lock:
             while not self.stopping:
+                # An idle caller sees to it that nobody keeps the turn who is not at work.
                 look_again = self.spells.look(time.monotonic(), self._active > 0)
-                if self.spells.holder is None and not self.crowded and (items := self._begin()):
+                if self.spells.holder is None and not self.crowded and (items := self._next_batch()):
                     return items
                 self.idle += 1
                 self.work.wait(look_again)
                 self.idle -= 1
             return []
 
-    def _begin(self) -> list[Item]:
+    def _next_batch(self) -> list[Item]:
         """With the lock held: take what is to run next, if a further batch may be formed."""
         # Whoever forms while no device is free keeps adding to one batch; a second would only split it.
         while self.waiting and self._forming < max(1, self.plan.permits - self._running):
@@ -287,8 +313,7 @@ class Lane:
                     if batch:
                         self._running += 1
                         alone = self._wide and self._running == 1 and not self.waiting
-                    if self.waiting and self.idle and not self.crowded:
-                        self.work.notify()
+                    self._wake_caller()
                     break
         if batch:
             self._run(batch, buffer, alone)
@@ -345,8 +370,7 @@ class Lane:
             self._run_s += (0.1 if self.batches > 1 else 1.0) * (after - before - self._run_s)
             if self.forming_waits:
                 self.device.notify_all()
-            if self.idle and self.waiting and not self.crowded:
-                self.work.notify()
+            self._wake_caller()
         shape = batch[0].shape
         if outputs is not None:
             self._ran.add(shape)
@@ -423,5 +447,4 @@ class Lane:
             entry.abort(message)
         self._fail(items, "model", message)
         with self.lock:
-            if self.waiting and self.idle and not self.crowded:
-                self.work.notify()
+            self._wake_caller()

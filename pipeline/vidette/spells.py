@@ -1,18 +1,18 @@
 """Turns of decoding threads, where a model's run is shorter than handing frames over.
 
 Two threads that want the interpreter every few microseconds spend more on handing it to and fro than on their work. So
-where runs and decoding are that short, one thread at a time is at work: it decodes for a spell, runs what waits by
-itself, and lets the next one go on. No thread waits for another frame by frame, and what was decoded is still in the
-core's cache when it is run (benchmarks/engine.py).
+where runs and decoding are that short, one thread of a lane at a time is at work: it decodes for a spell, runs what
+waits by itself, and lets the next one go on. It fills its ring before it runs, since doing the same thing several times
+over is cheaper than doing one after the other (benchmarks/engine.py).
 """
 
 from typing import Protocol
 
 _SPELL_S = 0.01
-"""So long a thread decodes before it runs what it has, if its ring is not full before."""
+"""How long a turn is."""
 
 _OVERDUE_S = 0.025
-"""Whoever is not back by then waits for its source, or for a disk: others go on without it."""
+"""Whoever is not back by then waits for its source or a sink: others go on without it."""
 
 
 class Worker(Protocol):
@@ -46,7 +46,7 @@ class Spells:
         return worker in self._line
 
     def over(self, now: float) -> bool:
-        """Whether the holder has decoded long enough."""
+        """Whether the turn has lasted long enough."""
         return now - self._began > _SPELL_S
 
     def hand_on(self, now: float) -> None:

@@ -14,7 +14,7 @@ from vidette.lane import Lane
 from vidette.ledger import StreamLedger
 from vidette.outlet import Outlet
 from vidette.ring import Policy
-from vidette.sources import open_source
+from vidette.sources import default_mode, open_source
 from vidette.sources.base import SourceFacts, SourceOptions, Unreadable
 from vidette.urls import redact
 
@@ -124,6 +124,7 @@ class Stream:
         try:
             source = open_source(self.request.url, options)
             try:
+                self._entry.patient = default_mode(self.request.url) == "lossless"
                 self.facts = source.facts
                 self.ledger.expected = source.facts.frames
                 self._pump(source.frames())

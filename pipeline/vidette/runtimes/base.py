@@ -100,7 +100,7 @@ class Wish:
 class Plan:
     """How a model will run on a device: a pure value, made without opening anything.
 
-    callers      threads that prepare, run and decode
+    callers      threads that prepare, run and decode, where those of the streams do not (spells.py)
     permits      runs that may be under way at once (on a GPU 1: the others prepare and decode meanwhile)
     threads      compute threads of one run
     wide         compute threads of a run that is alone; 0 when that makes no difference
