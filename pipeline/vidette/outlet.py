@@ -15,7 +15,7 @@ from vidette.errors import SinkError
 from vidette.job import SinkRequest
 from vidette.ledger import SinkLedger
 from vidette.result import Result
-from vidette.sink import RunFacts
+from vidette.sink import RunFacts, WritesMany
 
 log = logging.getLogger("vidette.sink")
 
@@ -26,6 +26,8 @@ HURRY_S = 1.5
 
 _LINGER_S = 0.05
 """A file may lag so much: its thread then wakes for several results at once, which halves what a record costs."""
+_MOST = 64
+"""Results that are written at once, by sinks that can."""
 _CAPACITY = {False: 1024, True: 8}  # results; those with pictures pin 1.4 MB (720p) each
 
 
@@ -39,6 +41,7 @@ class Outlet:
         self.ledger = SinkLedger(sink.name)
         self.needs_picture = sink.needs_picture
         self._capacity = request.capacity or _CAPACITY[sink.needs_picture]
+        self._most = _MOST if isinstance(sink, WritesMany) else 1
         self._lingers = sink.delivery == "every" and not sink.needs_picture
         self._queue: deque[Result] = deque()
         self._lock = threading.Lock()
@@ -145,16 +148,16 @@ class Outlet:
             return
         self.ledger.sink = self.sink.name  # some know only now where they will write
         self._opened.set()
-        while (result := self._next()) is not None:
-            self._write(result)
+        while results := self._next():
+            self._write(results)
         try:
             self.sink.close()
         except Exception as error:  # noqa: BLE001 - as above
             with self._lock:
                 self._report(str(error) if isinstance(error, SinkError) else f"{self.sink.name}: {error!r}")
 
-    def _next(self) -> Result | None:
-        """Wait for a result and take it off the queue; None when there are no more."""
+    def _next(self) -> list[Result]:
+        """Wait for results and take them off the queue; none when there are no more."""
         with self._lock:
             if not self._queue and not self._closing:
                 while not self._queue and not self._closing:
@@ -163,26 +166,34 @@ class Outlet:
                 self._idle = False
                 if self._lingers and not self._closing:
                     self._work.wait(_LINGER_S)
-            return self._queue.popleft() if self._queue and not self._dead else None
+            if self._dead:
+                return []
+            return [self._queue.popleft() for _ in range(min(self._most, len(self._queue)))]
 
-    def _write(self, result: Result) -> None:
-        reason = None
+    def _write(self, results: list[Result]) -> None:
+        failure = None
         try:
-            self.sink.write(result)
-        except SinkError as error:
-            reason, text = "failed", str(error)
+            if len(results) == 1:
+                self.sink.write(results[0])
+            else:
+                assert isinstance(self.sink, WritesMany)
+                self.sink.write_many(results)
         except Exception as error:  # noqa: BLE001 - a bug of one sink must not cost the others anything
-            reason, text = "failed", f"{self.sink.name}: {error!r}"
+            if len(results) > 1:  # those that can be written are
+                for result in results:
+                    self._write([result])
+                return
+            failure = str(error) if isinstance(error, SinkError) else f"{self.sink.name}: {error!r}"
         with self._lock:
             self._progress = time.monotonic()
             self._stalled = False
             if self._dead:
                 return
-            if reason is None:
-                self.ledger.written += 1
+            if failure is None:
+                self.ledger.written += len(results)
             else:
-                self.ledger.lost[reason] += 1
-                self._report(text)
+                self.ledger.lost["failed"] += 1
+                self._report(failure)
             if len(self._queue) <= self._capacity // 2:
                 self._room.notify_all()
 

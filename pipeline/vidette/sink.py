@@ -100,6 +100,15 @@ class Sink(Protocol):
         ...
 
 
+@runtime_checkable
+class WritesMany(Protocol):
+    """A sink that takes many results at once, which costs it less than one by one."""
+
+    def write_many(self, results: Sequence[Result]) -> None:
+        """Take results, in order. Raises SinkError, and then none of them was taken."""
+        ...
+
+
 def sink_types() -> dict[str, type[Sink]]:
     """All registered sinks by name; one that cannot be imported is told and left out."""
     types: dict[str, type[Sink]] = {}

@@ -2,7 +2,7 @@
 
 import csv
 import io
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
@@ -83,22 +83,26 @@ class CsvSink:
 
     def write(self, result: Result) -> None:
         """Append a row per object or class. Raises SinkError."""
-        found = result.predictions
-        if not len(found):
-            return
-        frame = (result.stream, result.epoch, result.seq, result.pts_s, utc(result.time), result.model)
-        self._file.write(
-            _lines(
-                (*frame, class_name(found.labels, class_id), class_id, confidence, *places)[: self._count]
-                for class_id, confidence, places in zip(
-                    found.class_id.tolist(), _rounded(found.confidence), _places(found), strict=True
-                )
-            )
-        )
+        self.write_many([result])
+
+    def write_many(self, results: Sequence[Result]) -> None:
+        """Append the rows of all. Raises SinkError, and then none of them is in the file."""
+        if lines := _lines(row[: self._count] for result in results for row in _rows(result)):
+            self._file.write(lines)
 
     def close(self) -> None:
         """Close the file."""
         self._file.close()
+
+
+def _rows(result: Result) -> Iterator[Sequence[object]]:
+    """A row per object or class."""
+    found = result.predictions
+    frame = (result.stream, result.epoch, result.seq, result.pts_s, utc(result.time), result.model)
+    for class_id, confidence, places in zip(
+        found.class_id.tolist(), _rounded(found.confidence), _places(found), strict=True
+    ):
+        yield (*frame, class_name(found.labels, class_id), class_id, confidence, *places)
 
 
 def _columns(path: str) -> tuple[str, ...]:

@@ -54,7 +54,11 @@ class JsonlSink:
 
     def write(self, result: Result) -> None:
         """Append one line. Raises SinkError."""
-        self._file.write(record_json(result, self._payload) + b"\n")
+        self.write_many([result])
+
+    def write_many(self, results: Sequence[Result]) -> None:
+        """Append a line for each. Raises SinkError, and then none of them is in the file."""
+        self._file.write(b"".join(record_json(result, self._payload) + b"\n" for result in results))
 
     def close(self) -> None:
         """Close the file."""
