@@ -1,4 +1,4 @@
-"""What waits for a sink that takes many results at once is written in few pieces, and one that fails costs only itself."""
+"""What waits for a sink that takes many at once is written in few pieces; one that fails costs only itself."""
 
 import time
 from collections.abc import Callable, Sequence
