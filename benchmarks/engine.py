@@ -36,6 +36,7 @@ sys.path.insert(0, str(ROOT))
 
 from tests.tiny import make_detector
 from vidette import sources
+from vidette.budget import tune_malloc
 from vidette.engine import Engine
 from vidette.frame import Frame, Picture
 from vidette.job import Job, ModelRequest, SinkRequest, StreamRequest
@@ -214,6 +215,7 @@ def main() -> None:
     options = parser.parse_args()
     repeats, frames = (1, 1024) if options.quick else (options.repeats, options.frames)
     cv2.setNumThreads(1)
+    tune_malloc()  # as `vidette run` does
     load_before = os.getloadavg()
     draw()
     with tempfile.TemporaryDirectory() as folder:
