@@ -225,3 +225,19 @@ whole = t.twin_of_masks(maps, [0], box, True)[0]
 assert (bits.reshape(sizes[0]) == whole[top:bottom, left:right]).all() and whole.sum() == bits.sum()
 """
     )
+
+
+@pytest.mark.parametrize(("width", "height", "cell"), [(10, 40, (2, 7)), (40, 10, (5, 3)), (10, 10, (5, 7))])
+def test_an_object_in_the_border_of_the_letterbox_has_no_pixel(width, height, cell):
+    """Beyond the last pixel there was memory of others: without bounds an index there ended the process."""
+    logits = np.full((2, 6, 8), -1, np.float32)
+    logits[0][cell] = 1
+    logits[1, 0, 0] = 1
+    letterbox = fit(width, height, 32, 24, "topleft")
+    arguments = heads.readable(logits), np.array([0, 1, 0]), letterbox.inverse, 32, 24, width, height, True
+    for masks in (queries.masks.py_func, queries.masks):  # as plain Python it tells an index that is out of bounds
+        bits, starts, sizes, _ = masks(*arguments)
+        pixels = sizes.astype(int).prod(1)
+        assert (pixels > 0).tolist() == [False, True, False]
+        assert len(bits) == pixels.sum()
+        assert bits[starts[1]] == 1

@@ -207,6 +207,8 @@ def masks(
         at = np.int64(starts[k])
         q = np.int64(chosen[k])
         left, right = spans[k, 0], spans[k, 2]
+        if left >= right:  # nothing, or in the letterbox's border, where the picture has no pixel
+            continue
         for y in range(spans[k, 1], spans[k, 3]):
             if accurate:
                 place = ((y + 0.5) / inverse[1] + inverse[3]) * down / input_height - 0.5
