@@ -54,11 +54,7 @@ class StdoutSink:
 
     def write(self, result: Result) -> None:
         """Write one line. Raises SinkError, also when the reader has gone (`| head`)."""
-        self.write_many([result])
-
-    def write_many(self, results: Sequence[Result]) -> None:
-        """Write a line for each. Raises SinkError."""
-        self._file.write(b"".join(record_json(result, self._payload) + b"\n" for result in results))
+        self._file.write(record_json(result, self._payload) + b"\n")
 
     def close(self) -> None:
         """Standard output stays open: it is not ours."""
