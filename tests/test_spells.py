@@ -278,6 +278,27 @@ def test_no_turn_begins_after_the_end(detector: Path) -> None:
     assert lane.join(time.monotonic() + 5)
 
 
+@pytest.mark.parametrize("ladder", [(1,), (1, 2)], ids=["single", "batches"])
+def test_what_a_turn_has_taken_when_all_is_stopped_is_counted(
+    detector: Path, monkeypatch: pytest.MonkeyPatch, ladder: tuple[int, ...]
+) -> None:
+    monkeypatch.setattr(models, "choose", lambda *_: Device(ladder))
+    lane = Lane(load(ModelRequest("m", detector), "throughput"))
+    ledger = StreamLedger("s", "m")
+    entry = lane.open("lossless", Exit(ledger, [], True, print), print, 1)
+    for number in range(6):
+        assert entry.put(Frame("s", 0, number, None, 0.0, 0.0, Picture(PIXELS)), 0.0)
+    lane._run_s = 0.0
+    with lane.lock:
+        lane.ask(entry)
+    run = lane.model.session.run
+    monkeypatch.setattr(lane.model.session, "run", lambda *args, **how: (run(*args, **how), lane.stop())[0])
+    assert lane.work_off(entry)
+    assert (ledger.results, dict(ledger.failed)) == (ladder[-1], {"stopped": 6 - ladder[-1]})
+    assert entry.done
+    assert lane.join(time.monotonic() + 5)
+
+
 def test_live_streams_hand_over(start: Start) -> None:
     engine, _, device = start({"a": plain(3000)}, mode="live")
     finish(engine)

@@ -153,11 +153,11 @@ class Lane:
                 self._shared = Workspace(self.model)
             while left > 0:
                 with self.lock:
-                    items = self._next_batch() if self.spells.holder is entry else []
+                    items = self._take(left, None) if self.spells.holder is entry else []
                 if not items:
                     break
                 left -= len(items)
-                self._work(items, self._shared)
+                self._run_all(items, self._shared)
         finally:
             self._rest()
         return True
@@ -237,6 +237,32 @@ class Lane:
                 self._form_and_run(items, buffer, workspace.writer)
         finally:
             self._rest()
+
+    def _run_all(self, items: list[Item], workspace: Workspace) -> None:
+        """Run what was taken at once, in a turn: nobody else forms batches, and no company is waited for."""
+        top = self.batcher.top
+        try:
+            buffer = workspace.buffer(items[0].shape)
+        except Exception as error:  # noqa: BLE001 - as above
+            self._refuse(items, told(error), forming=False)
+            return
+        for first in range(0, len(items), top):
+            if self.stopping:
+                self._fail(items[first:], "stopped", "stopped before the frame was seen")
+                return
+            batch: list[Item] = []
+            for item in items[first : first + top]:
+                if self._write(item, buffer, len(batch), workspace.writer):
+                    batch.append(item)
+            if batch:
+                self._run_when_free(batch, buffer)
+
+    def _run_when_free(self, batch: list[Item], buffer: Buffer) -> None:
+        with self.lock:
+            while self._running >= self.plan.permits:
+                self._wait_for_device(None)
+            self._running += 1
+        self._run(batch, buffer)
 
     def _rest(self) -> None:
         """One that was active no longer is: tell those who wait for that."""
@@ -389,11 +415,7 @@ class Lane:
         writer = self.model.writer()
         for item in batch:
             if self._write(item, buffer, 0, writer):
-                with self.lock:
-                    while self._running >= self.plan.permits:
-                        self._wait_for_device(None)
-                    self._running += 1
-                self._run([item], buffer)
+                self._run_when_free([item], buffer)
 
     def _decode(self, batch: list[Item], outputs: Outputs, started: float, run_s: float) -> None:
         model = self.model
