@@ -58,11 +58,11 @@ def test_turns_go_round(three: tuple[Spells, Worker, Worker, Worker]) -> None:
 def test_one_alone_goes_on() -> None:
     spells, alone = Spells(), Worker()
     spells.ask(alone, 0.0)
-    assert not spells.over(0.009)
-    assert spells.over(0.011)
-    spells.hand_on(0.011)
+    assert not spells.over(0.019)
+    assert spells.over(0.021)
+    spells.hand_on(0.021)
     assert spells.holder is alone
-    assert not spells.over(0.02)
+    assert not spells.over(0.04)
 
 
 def test_who_is_overdue_loses_its_turn_unless_a_run_is_why(three: tuple[Spells, Worker, Worker, Worker]) -> None:

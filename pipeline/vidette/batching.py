@@ -120,14 +120,14 @@ class Batcher(Generic[T]):
             feed = line.popleft()
             feed.queued = False
             ring = feed.ring
-            if not len(ring):
-                continue  # discarded meanwhile
-            if ring.peek().shape == shape:
+            while len(ring) and ring.peek().shape == shape and len(taken) < limit:  # none: discarded meanwhile
                 item = ring.take()
                 item.order = feed.next_order
                 feed.next_order += 1
                 self.waiting -= 1
                 taken.append(item)
+                if line:
+                    break  # others have their turn
             if len(ring):
                 self._line_up(feed)
         return taken

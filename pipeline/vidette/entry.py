@@ -152,6 +152,7 @@ class Entry:
         self._lossless = feed.ring.policy == "lossless"
         self._size = (0, 0)
         self._letterboxes: tuple[Letterbox, ...] = ()
+        self._sleeps = False  # until there is room in the ring
         self.patient = False
         """Whether the source bears that nobody reads it for a while."""
         self._went: float | None = None  # for the next frame, in its turn
@@ -178,13 +179,15 @@ class Entry:
         with lane.lock:
             if self._lossless:
                 while feed.ring.full and not lane.stopping:  # who refuses empties the ring
+                    self._sleeps = True
                     self._space.wait()
+                    self._sleeps = False
             if lane.stopping or self.refusing:
                 return False
             displaced = lane.add(feed, item)
         if displaced is not None:
             self.exit.ledger.drop("overwritten")
-        if self.patient and (lane.short or lane.spells.holder is self):
+        if self.patient and (lane.spells.holder is self or lane.short):
             self._take_turn()
         return True
 
@@ -208,17 +211,19 @@ class Entry:
             with lane.lock:
                 lane.ask(self)
                 self._await_turn()
-        over = self._resting > 0 or spells.over(time.monotonic())
+        now = time.monotonic()
+        over = self._resting > 0 or spells.over(now)
         if over or self._feed.ring.full:
             lane.work_off(self)
-        if over:
-            with lane.lock:
-                if self._resting or not lane.short:
-                    lane.leave(self)
-                elif spells.holder is self:
-                    spells.hand_on(time.monotonic())
-                    self._await_turn()
-        self._went = time.monotonic() if spells.holder is self else None
+            if over:
+                with lane.lock:
+                    if self._resting or not lane.short:
+                        lane.leave(self)
+                    elif spells.holder is self:
+                        spells.hand_on(time.monotonic())
+                        self._await_turn()
+            now = time.monotonic()
+        self._went = now if spells.holder is self else None
 
     def _await_turn(self) -> None:
         lane, spells = self._lane, self._lane.spells
@@ -270,10 +275,8 @@ class Entry:
         handing over a frame.
         """
         ring = self._feed.ring
-        if (
-            self._lossless
-            and not self._lane.spells.waits(self)
-            and (not len(ring) or (2 * len(ring) <= ring.capacity and self._lane.waiting <= self._lane.low_water))
+        if self._sleeps and (
+            not len(ring) or (2 * len(ring) <= ring.capacity and self._lane.waiting <= self._lane.low_water)
         ):
             self._space.notify()
 

@@ -124,7 +124,7 @@ class Lane:
         displaced = self.batcher.put(feed, item, time.monotonic())
         if self.forming_waits:
             self.device.notify_all()
-        if self.idle and not self.crowded and self.spells.holder is None:
+        if self.idle and self.spells.holder is None and not self.crowded:
             self.work.notify()
         return displaced
 
@@ -219,7 +219,7 @@ class Lane:
 
     def _wake_caller(self) -> None:
         """With the lock held: where something waits and nobody will run it, somebody should."""
-        if self.waiting and self.idle and not self.crowded and self.spells.holder is None:
+        if self.idle and self.spells.holder is None and self.waiting and not self.crowded:
             self.work.notify()
 
     def _call(self) -> None:

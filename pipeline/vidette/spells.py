@@ -8,10 +8,10 @@ over is cheaper than doing one after the other (benchmarks/engine.py).
 
 from typing import Protocol
 
-_SPELL_S = 0.01
+_SPELL_S = 0.02
 """How long a turn is."""
 
-_OVERDUE_S = 0.025
+_OVERDUE_S = 0.04
 """Whoever is not back by then waits for its source or a sink: others go on without it."""
 
 
