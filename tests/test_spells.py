@@ -1,5 +1,6 @@
 """Turns of decoding threads: who has them, and that no stream costs another anything by having one."""
 
+import itertools
 import random
 import threading
 import time
@@ -297,6 +298,31 @@ def test_what_a_turn_has_taken_when_all_is_stopped_is_counted(
     assert (ledger.results, dict(ledger.failed)) == (ladder[-1], {"stopped": 6 - ladder[-1]})
     assert entry.done
     assert lane.join(time.monotonic() + 5)
+
+
+def test_a_runtime_may_write_into_the_same_outputs_with_each_run(start: Start) -> None:
+    go = threading.Event()
+
+    def script() -> Iterator[None]:
+        go.wait(20)
+        yield from [None] * 600
+
+    engine, sink, device = start({"a": script}, confidence=0.0001)
+    session = engine.lanes["m"].model.session
+    run, memory = session.run, np.zeros((1, 7, 60), np.float32)
+    memory[0, :4] = 10
+    numbers = itertools.count(1)
+
+    def over_and_over(*args: Any, **how: Any) -> list[np.ndarray]:
+        run(*args, **how)
+        memory[0, 4] = next(numbers) / 1000
+        return [memory]
+
+    session.run = over_and_over  # type: ignore[method-assign]
+    go.set()
+    finish(engine)
+    assert device.share() > 0.5
+    assert len({float(result.predictions.confidence[0]) for result in sink.of("a")}) == 600
 
 
 def test_live_streams_hand_over(start: Start) -> None:
