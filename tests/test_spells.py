@@ -59,16 +59,19 @@ def test_turns_go_round(three: tuple[Spells, Worker, Worker, Worker]) -> None:
 def test_one_alone_goes_on() -> None:
     spells, alone = Spells(), Worker()
     spells.ask(alone, 0.0)
-    assert not spells.over(0.019)
-    assert spells.over(0.021)
-    spells.hand_on(0.021)
+    assert not spells.over(0.099)
+    assert spells.over(0.101)
+    spells.hand_on(0.101)
     assert spells.holder is alone
-    assert not spells.over(0.04)
+    assert not spells.over(0.2)
 
 
 def test_who_is_overdue_loses_its_turn_unless_a_run_is_why(three: tuple[Spells, Worker, Worker, Worker]) -> None:
     spells, first, second, _ = three
     assert spells.look(0.02, running=False) is not None
+    spells.over(0.02)  # it is at work
+    assert spells.look(0.04, running=False) is not None
+    assert spells.holder is first
     assert spells.look(1.0, running=True) is not None
     assert spells.holder is first
     before = first.woken, second.woken

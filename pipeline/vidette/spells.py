@@ -8,11 +8,11 @@ over is cheaper than doing one after the other (benchmarks/engine.py).
 
 from typing import Protocol
 
-_SPELL_S = 0.02
-"""How long a turn is."""
+_SPELL_S = 0.1
+"""How long a turn is. The next thread finds its caches empty, often on another core: a change costs 1 ms of CPU."""
 
-_OVERDUE_S = 0.04
-"""Whoever is not back by then waits for its source or a sink: others go on without it."""
+_OVERDUE_S = 0.025
+"""Whoever brings no frame for so long waits for its source or a sink: others go on without it."""
 
 
 class Worker(Protocol):
@@ -32,6 +32,7 @@ class Spells:
     def __init__(self) -> None:
         self.holder: Worker | None = None
         self._began = 0.0
+        self._seen = 0.0
         self._line: dict[Worker, None] = {}  # in order
 
     def ask(self, worker: Worker, now: float) -> None:
@@ -46,7 +47,8 @@ class Spells:
         return worker in self._line
 
     def over(self, now: float) -> bool:
-        """Whether the turn has lasted long enough."""
+        """Told by the holder that it is at work: whether its turn has lasted long enough."""
+        self._seen = now
         return now - self._began > _SPELL_S
 
     def hand_on(self, now: float) -> None:
@@ -74,7 +76,7 @@ class Spells:
 
         One that is overdue, and not because of a run, loses its turn.
         """
-        if self.holder is not None and not running and now - self._began > _OVERDUE_S:
+        if self.holder is not None and not running and now - self._seen > _OVERDUE_S:
             self._next(now)
         return None if self.holder is None else _OVERDUE_S
 
@@ -88,5 +90,5 @@ class Spells:
             self._begin(first, now)
 
     def _begin(self, worker: Worker, now: float) -> None:
-        self.holder, self._began = worker, now
+        self.holder, self._began, self._seen = worker, now, now
         worker.wake()
