@@ -8,11 +8,11 @@ drawn beforehand and are replayed (`testsrc:` would spend most of the time drawi
 sink writes every result.
 
 The limit is a plain loop in one thread over the same frames in the same process: eight frames of a source, each written
-into the model's input and run, then eight of the next source. Nothing cheaper is known: to decode and run by turns costs
-15 % more, since each empties the caches for the other; so does a frame of each of 64 sources. What the engine's whole process spends beyond that, per frame, is the overhead:
-threads, queues, batches, decoding of outputs, order, ledger, records, files. The parts of it that can be called alone
-are measured alone, and the CPU time of each kind of thread is shown. Runs as short as these are mostly done by the
-threads that decode (spells.py).
+into the model's input and run, then eight of the next source. Of the orders tried none is cheaper: to decode and run by
+turns costs 15 % more, since each empties the caches for the other, and a frame of each of 64 sources 5 %. What the
+engine's whole process spends beyond that, per frame, is the overhead: threads, queues, batches, decoding of outputs,
+order, ledger, records, files. The parts of it that can be called alone are measured alone, and the CPU time of each
+kind of thread is shown. Runs as short as these are mostly done by the threads that decode (spells.py).
 """
 
 import argparse
@@ -218,7 +218,7 @@ def parts(request: ModelRequest, target: Path) -> dict[str, float]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--repeats", type=int, default=5)
-    parser.add_argument("--frames", type=int, default=4096, help="frames per run, all streams together; at least 160 "
+    parser.add_argument("--frames", type=int, default=4096, help="frames per run, all streams together; at least 320 "
                         "per stream, so that opening 64 files does not decide")  # fmt: skip
     parser.add_argument("--quick", action="store_true", help="one short round; nothing is stored")
     options = parser.parse_args()
@@ -244,7 +244,7 @@ def measure(folder: Path, repeats: int, frames: int) -> dict[str, Any]:
     requests = {
         name: ModelRequest("m", path, runtime=name, confidence=0.8, max_detections=6) for name in ("onnx", "simulated")
     }
-    each = {n: max(160, frames // n) for n in STREAMS}
+    each = {n: max(320, frames // n) for n in STREAMS}
     urls = {("replay", n): [f"replay:{each[n]}"] * n for n in STREAMS}
     urls |= {("file", n): [clip(folder / f"{n}.mp4", each[n])] * n for n in STREAMS}
     runs: dict[tuple[str, str, int], list[dict[str, Any]]] = {}

@@ -135,7 +135,7 @@ class Entry:
     """Where one stream puts its frames in; used by the stream's decoding thread.
 
     `streams` share the lane: a lossless ring holds this stream's part of two full batches, and beyond that what a few
-    megabytes hold, so that a decoder that is woken has several frames to decode.
+    megabytes hold, so that a decoder that is woken has several frames to decode, and fills a batch in its turn.
     """
 
     def __init__(
@@ -282,9 +282,10 @@ class Entry:
 
     def _capacity(self, width: int, height: int) -> int:
         """Slots of a lossless ring for pictures of this size (1.5 bytes per pixel, as most decoders leave them)."""
-        batches = -(-2 * self._lane.plan.ladder[-1] * self._lane.plan.permits // self._streams)
+        top = self._lane.plan.ladder[-1]
+        batches = -(-2 * top * self._lane.plan.permits // self._streams)
         affordable = int(min(_RING_BYTES, _RINGS_BYTES / self._streams) / (1.5 * width * height))
-        return max(2, min(batches, 64), min(affordable, 8))
+        return max(2, min(batches, 64), min(affordable, max(8, top)))
 
 
 class Desk:
