@@ -227,6 +227,41 @@ def test_long_runs_are_left_to_callers(start: Start) -> None:
     assert device.share() == 0
 
 
+def test_where_some_runs_are_long_callers_do_them_side_by_side(start: Start) -> None:
+    small, large = (np.zeros((side, 96, 3), np.uint8) for side in (64, 96))
+    device = Device()
+    engine, _, _ = start({"a": plain(400), "b": plain(400)}, device, pixels=lambda number: (small, large)[number % 2])
+    session = engine.lanes["m"].model.session
+    run = session.run
+
+    def uneven(buffer: Any, count: int, alone: bool = False) -> Any:
+        time.sleep(0.004 if buffer.slots.shape[2] == buffer.slots.shape[3] else 0.0)
+        return run(buffer, count, alone)
+
+    session.run = uneven  # type: ignore[method-assign]
+    finish(engine)
+    assert engine.complete
+    assert device.share() < 0.5
+
+
+def test_a_stream_that_stands_in_line_is_stopped_at_once(start: Start) -> None:
+    def endless() -> Iterator[None]:
+        while True:
+            yield
+
+    engine, sink, _ = start({f"s{n}": endless for n in range(24)})
+    while len(sink.results) < 3000:
+        time.sleep(0.01)
+    lane = engine.lanes["m"]
+    with lane.lock:
+        last = list(lane.spells._line)[-1]
+    begin = time.monotonic()
+    stopped = next(stream for stream in engine.streams if stream._entry is last)
+    stopped.stop()
+    assert stopped.join(begin + 10)
+    assert time.monotonic() - begin < 1  # a round takes 2.4 s
+
+
 def test_who_decodes_long_takes_no_turns(start: Start) -> None:
     def slow() -> Iterator[None]:
         for _ in range(300):
@@ -402,7 +437,7 @@ def test_a_stop_ends_turns(start: Start, left_behind: Callable[[], list[str]]) -
     assert time.monotonic() - begin < 5
     assert not left_behind()
     for stream in engine.report()["streams"]:
-        assert stream["decoded"] == stream["results"] + sum(stream["dropped"].values())
+        assert stream["decoded"] == sum([stream["results"], *stream["dropped"].values(), *stream["failed"].values()])
 
 
 def test_one_stream_is_stopped_and_the_others_go_on(start: Start) -> None:

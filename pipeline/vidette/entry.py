@@ -212,7 +212,7 @@ class Entry:
                 lane.ask(self)
                 self._await_turn()
         now = time.monotonic()
-        over = self._resting > 0 or spells.over(now)
+        over = self._resting > 0 or not lane.short or spells.over(now)
         if over or self._feed.ring.full:
             lane.work_off(self)
             if over:
@@ -241,6 +241,12 @@ class Entry:
         with self._lane.lock:
             self._lane.leave(self)
             self._lane.batcher.close(self._feed)
+
+    def leave(self) -> None:
+        """The stream is to end: it waits for no turn any more."""
+        with self._lane.lock:
+            self._lane.leave(self)
+            self._space.notify_all()
 
     def wake(self) -> None:
         """Called by the lane, which holds the lock: it is this stream's turn, or nobody waits any more."""

@@ -37,6 +37,9 @@ _TAKEN = 16
 """Pictures that a turn takes and runs before their outputs are decoded. Decoding that follows decoding finds its code
 and data in the caches, which a run empties: 32 instead of 50 microseconds a frame, a few milliseconds later."""
 
+_BEGINNING = 64
+"""Runs until it is known how long they are."""
+
 _BUFFERS = 8
 """Input shapes that a caller keeps memory for; a folder of photographs has dozens, each with 5 to 15 MB."""
 
@@ -99,8 +102,8 @@ class Lane:
         """Of the stream whose turn it is, which does not begin before the last one's runs have ended."""
         self._entries: list[Entry | Desk] = []
         self._tiles: deque[Item] = deque()  # of frames that were taken and did not fit into one batch
-        self._active = 0  # threads that have a batch in hand
-        self._run_s = 1.0  # wall seconds of a run, smoothed upwards
+        self._active = 0  # threads that have batches in hand
+        self._run_s = 1.0  # wall seconds of a run, smoothed
         self._forming = 0
         self._running = 0
         self._ran: set[tuple[int, int]] = set()  # shapes at which the model has answered
@@ -165,14 +168,16 @@ class Lane:
         try:
             if self._shared is None:
                 self._shared = Workspace(self.model)
+            most = self.batcher.top * max(1, _TAKEN // self.batcher.top)
             while left > 0:
                 with self.lock:
-                    most = min(left, max(_TAKEN, self.batcher.top))
-                    items = self._take(most, None) if self.spells.holder is entry else []
+                    items = self._take(min(left, most), None) if self.spells.holder is entry else []
                 if not items:
                     break
                 left -= len(items)
                 self._run_all(items, self._shared)
+                if not self.short:  # callers do it side by side
+                    break
         finally:
             self._rest()
         return True
@@ -254,7 +259,8 @@ class Lane:
             self._rest()
 
     def _run_all(self, items: list[Item], workspace: Workspace) -> None:
-        """Run what was taken at once, in a turn: nobody else forms batches, and no company is waited for."""
+        """Run what was taken at once, in a turn: nobody else forms batches, unless turns have ended meanwhile, and no
+        company is waited for."""
         try:
             buffer = workspace.buffer(items[0].shape)
         except Exception as error:  # noqa: BLE001 - as above
@@ -268,19 +274,18 @@ class Lane:
             for item in taken:
                 if self._write(item, buffer, len(batch), workspace.writer):
                     batch.append(item)
-            if batch and (ran := self._run_when_free(batch, buffer)):
-                # The next run overwrites them; those of runs so short are small.
-                done.append(ran._replace(outputs=[output.copy() for output in ran.outputs]))
+            if batch and (ran := self._run_when_free(batch, buffer, keep=bool(rest))):
+                done.append(ran)
         for ran in done:
             self._decode(ran)
         self._fail(rest, "stopped", "stopped before the frame was seen")
 
-    def _run_when_free(self, batch: list[Item], buffer: Buffer) -> Ran | None:
+    def _run_when_free(self, batch: list[Item], buffer: Buffer, keep: bool = False) -> Ran | None:
         with self.lock:
-            while self._running >= self.plan.permits:
+            while self._running >= self.plan.permits and not self.stopping:
                 self._wait_for_device(None)
             self._running += 1
-        return self._run(batch, buffer)
+        return self._run(batch, buffer, keep=keep)
 
     def _rest(self) -> None:
         """One that was active no longer is: tell those who wait for that."""
@@ -397,14 +402,14 @@ class Lane:
         item.scale_s = time.monotonic() - begin
         return True
 
-    def _run(self, batch: list[Item], buffer: Buffer, alone: bool = False) -> Ran | None:
-        """Run what was written; None when that failed, and then the batch has its outcomes."""
+    def _run(self, batch: list[Item], buffer: Buffer, alone: bool = False, keep: bool = False) -> Ran | None:
+        """Run what was written; None when that failed, and then the batch has its outcomes. `keep` copies the outputs,
+        which the buffer's next run overwrites."""
         session = self.model.session
         before = time.monotonic()
         try:
-            outputs: Outputs | None = (
-                session.run(buffer, len(batch), alone=True) if alone else session.run(buffer, len(batch))
-            )
+            returned = session.run(buffer, len(batch), alone=True) if alone else session.run(buffer, len(batch))
+            outputs: Outputs | None = [output.copy() for output in returned] if keep else returned
         except Exception as error:  # noqa: BLE001 - as above
             outputs, failure = None, told(error)
         run_s = time.monotonic() - before
@@ -413,8 +418,9 @@ class Lane:
             self.busy_s += run_s
             self.batches += 1
             if outputs is not None:
-                # Down at once: waiting for the interpreter is in it, so runs seem long while many streams begin.
-                self._run_s += (1.0 if run_s < self._run_s else 0.1) * (run_s - self._run_s)
+                # Waiting for the interpreter is in it: while many streams begin the shortest run tells most.
+                begins = self.batches <= _BEGINNING and run_s < self._run_s
+                self._run_s += (1.0 if begins else 0.1) * (run_s - self._run_s)
             if self.forming_waits:
                 self.device.notify_all()
             self._wake_caller()

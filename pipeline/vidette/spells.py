@@ -26,7 +26,7 @@ class Worker(Protocol):
 class Spells:
     """Whose turn it is; guarded by the lane's lock. All times are monotonic seconds.
 
-    holder   who decodes and runs now; None where frames are handed over
+    holder   who decodes and runs now, and says with each frame that it is at work; None where frames are handed over
     """
 
     def __init__(self) -> None:

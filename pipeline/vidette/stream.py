@@ -82,6 +82,7 @@ class Stream:
         """Decode no further; what is queued still goes."""
         self._stopped = self._stopped or self.state == "running"
         self._stop.set()
+        self._entry.leave()
 
     def discard(self) -> None:
         """Give up what is queued, and what a source that hangs may still bring; counted as dropped(stopped)."""
