@@ -418,9 +418,10 @@ class Lane:
             self.busy_s += run_s
             self.batches += 1
             if outputs is not None:
-                # Waiting for the interpreter is in it: while many streams begin the shortest run tells most.
+                # Waiting for the interpreter is in it: while many streams begin the shortest run tells most, and later
+                # one long wait says little.
                 begins = self.batches <= _BEGINNING and run_s < self._run_s
-                self._run_s += (1.0 if begins else 0.1) * (run_s - self._run_s)
+                self._run_s = run_s if begins else 0.9 * self._run_s + 0.1 * min(run_s, 2 * self._run_s)
             if self.forming_waits:
                 self.device.notify_all()
             self._wake_caller()
