@@ -202,6 +202,11 @@ def plain(count: int) -> Callable[[], Iterator[None]]:
     return lambda: iter([None] * count)
 
 
+def endless() -> Iterator[None]:
+    while True:
+        yield
+
+
 def finish(engine: Engine) -> None:
     engine.wait()
     engine.stop()
@@ -245,10 +250,6 @@ def test_where_some_runs_are_long_callers_do_them_side_by_side(start: Start) -> 
 
 
 def test_a_stream_that_stands_in_line_is_stopped_at_once(start: Start) -> None:
-    def endless() -> Iterator[None]:
-        while True:
-            yield
-
     engine, sink, _ = start({f"s{n}": endless for n in range(24)})
     while len(sink.results) < 3000:
         time.sleep(0.01)
@@ -424,10 +425,6 @@ def test_a_run_that_fails_in_a_turn_costs_its_own_frame(start: Start) -> None:
 
 
 def test_a_stop_ends_turns(start: Start, left_behind: Callable[[], list[str]]) -> None:
-    def endless() -> Iterator[None]:
-        while True:
-            yield
-
     engine, sink, _ = start({f"s{n}": endless for n in range(6)})
     while len(sink.results) < 2000:
         time.sleep(0.01)
@@ -441,10 +438,6 @@ def test_a_stop_ends_turns(start: Start, left_behind: Callable[[], list[str]]) -
 
 
 def test_one_stream_is_stopped_and_the_others_go_on(start: Start) -> None:
-    def endless() -> Iterator[None]:
-        while True:
-            yield
-
     engine, sink, _ = start({"endless": endless, "a": plain(3000), "b": plain(3000)})
     while len(sink.results) < 1000:
         time.sleep(0.01)

@@ -249,22 +249,23 @@ class Lane:
 
     def _work(self, items: list[Item], workspace: Workspace) -> None:
         try:
-            try:
-                buffer = workspace.buffer(items[0].shape)
-            except Exception as error:  # noqa: BLE001 - a third party's runtime raises what it likes
-                self._refuse(items, told(error))
-            else:
+            if (buffer := self._buffer(items, workspace, forming=True)) is not None:
                 self._form_and_run(items, buffer, workspace.writer)
         finally:
             self._rest()
 
+    def _buffer(self, items: list[Item], workspace: Workspace, forming: bool) -> Buffer | None:
+        """Memory for the input; None when it cannot be had, and then the items have their outcomes."""
+        try:
+            return workspace.buffer(items[0].shape)
+        except Exception as error:  # noqa: BLE001 - a third party's runtime raises what it likes
+            self._refuse(items, told(error), forming)
+            return None
+
     def _run_all(self, items: list[Item], workspace: Workspace) -> None:
         """Run what was taken at once, in a turn: nobody else forms batches, unless turns have ended meanwhile, and no
         company is waited for."""
-        try:
-            buffer = workspace.buffer(items[0].shape)
-        except Exception as error:  # noqa: BLE001 - as above
-            self._refuse(items, told(error), forming=False)
+        if (buffer := self._buffer(items, workspace, forming=False)) is None:
             return
         top, rest = self.batcher.top, items
         done: list[Ran] = []
@@ -490,7 +491,7 @@ class Lane:
         for item in items:
             item.complete(Failure(code, message))
 
-    def _refuse(self, items: list[Item], message: str, forming: bool = True) -> None:
+    def _refuse(self, items: list[Item], message: str, forming: bool) -> None:
         """The model cannot run at this shape at all: the streams of that shape end with this message."""
         if forming:
             with self.lock:
